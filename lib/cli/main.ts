@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+/** The `framevec` command: one file a command beside this one; this file only names them. */
+import {Command} from 'commander';
+import {createRequire} from 'node:module';
+
+const {version, description} = createRequire(import.meta.url)('../../../package.json') as {version: string; description: string};
+
+const program = new Command('framevec').description(description).version(version).showHelpAfterError();
+
+await program.parseAsync();
