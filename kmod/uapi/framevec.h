@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * framevec: frame vectors for user space.
+ *
+ * A frame vector holds the page frames behind a range of user memory. Of
+ * ordinary memory the frames are pinned (FOLL_LONGTERM) until they are
+ * unpinned; of device memory (VM_IO or VM_PFNMAP) their numbers are noted.
+ *
+ * /dev/framevec answers INFO and CREATE. CREATE returns a descriptor, and that
+ * descriptor is the vector: it answers every other ioctl, and closing it, by
+ * close(), exit() or SIGKILL, gives back all that it holds.
+ *
+ * General form of an ioctl
+ * ------------------------
+ * Each takes a pointer to a struct of its own. Its first field, size, is the
+ * size of the struct as the caller knows it. A kernel that knows a longer one
+ * takes the missing fields as zero; a kernel that knows a shorter one accepts
+ * the call as long as what it does not know is zero. Structs only grow, fields
+ * never change their meaning. Fields marked "out" are ignored on entry. All
+ * others must be set; unknown flags and non-zero reserved fields are refused.
+ *
+ * Errnos, the same for every ioctl
+ * --------------------------------
+ *  EINVAL	size smaller than the first published struct, an unknown flag, a
+ *		reserved field that is not zero, or a number outside its range:
+ *		zero or more than max_frames frames asked for, a range that wraps,
+ *		more frames than the vector's capacity, or an index past its end.
+ *  E2BIG	size larger than this kernel knows, and the rest is not zero.
+ *  EFAULT	the struct, or an array that it points to, can't be read or
+ *		written. From PIN with a reason: the range can't be pinned.
+ *  ENOTTY	not an ioctl of this descriptor.
+ *  ENOMEM	no kernel memory. From PIN with FRAMEVEC_REASON_MEMLOCK:
+ *		RLIMIT_MEMLOCK.
+ *  EPERM	the caller may not: frame numbers without CAP_SYS_ADMIN, force
+ *		without the module parameter allow_force, or a pin by another
+ *		mm than the one that created the vector.
+ *  EBUSY	PIN: the vector holds frames already.
+ *  ENODATA	the vector holds no frames.
+ *  EINTR	a signal came first. Nothing was done.
+ *  EOPNOTSUPP	PIN: a file system whose blocks may not be held (fsdax).
+ *  EHWPOISON	PIN: a frame of the range has failed.
+ *
+ * A call that fails changes nothing: no frame stays pinned, none is charged.
+ */
+#ifndef _UAPI_FRAMEVEC_H
+#define _UAPI_FRAMEVEC_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define FRAMEVEC_DEVICE		"/dev/framevec"
+
+/* Told by INFO. A user of this header works with the same number only. */
+#define FRAMEVEC_ABI		1
+
+#define FRAMEVEC_IOC_TYPE	0xF5
+
+/* On /dev/framevec */
+#define FRAMEVEC_IOC_INFO	_IO(FRAMEVEC_IOC_TYPE, 0x00)
+#define FRAMEVEC_IOC_CREATE	_IO(FRAMEVEC_IOC_TYPE, 0x01)
+/* On a vector */
+#define FRAMEVEC_IOC_PIN	_IO(FRAMEVEC_IOC_TYPE, 0x10)
+#define FRAMEVEC_IOC_UNPIN	_IO(FRAMEVEC_IOC_TYPE, 0x11)
+#define FRAMEVEC_IOC_STAT	_IO(FRAMEVEC_IOC_TYPE, 0x12)
+#define FRAMEVEC_IOC_READ_PFNS	_IO(FRAMEVEC_IOC_TYPE, 0x13)
+
+/* What a vector holds. */
+enum framevec_kind {
+	FRAMEVEC_KIND_NONE	= 0,	/* nothing */
+	FRAMEVEC_KIND_PAGES	= 1,	/* pinned frames */
+	FRAMEVEC_KIND_PFNS	= 2,	/* frame numbers: a snapshot, not a pin */
+};
+
+/* Why PIN stopped before the end of the range. */
+enum framevec_reason {
+	FRAMEVEC_REASON_NONE		= 0,	/* it did not */
+	FRAMEVEC_REASON_NO_MAPPING	= 1,	/* nothing is mapped there */
+	FRAMEVEC_REASON_NOT_READABLE	= 2,	/* mapped without PROT_READ */
+	FRAMEVEC_REASON_NOT_WRITABLE	= 3,	/* FRAMEVEC_PIN_WRITE, mapped without PROT_WRITE */
+	FRAMEVEC_REASON_KIND_CHANGES	= 4,	/* memory ends and device memory begins, or the reverse */
+	FRAMEVEC_REASON_SECRET		= 5,	/* memfd_secret memory */
+	FRAMEVEC_REASON_FILE		= 6,	/* FRAMEVEC_PIN_WRITE, shared file with dirty tracking */
+	FRAMEVEC_REASON_DAX		= 7,	/* file system's blocks themselves (fsdax) */
+	FRAMEVEC_REASON_END_OF_FILE	= 8,	/* mapped beyond the last page of its file */
+	FRAMEVEC_REASON_MEMLOCK		= 9,	/* RLIMIT_MEMLOCK: see memlock_used, memlock_limit */
+	FRAMEVEC_REASON_INTERRUPTED	= 10,	/* by a signal */
+	FRAMEVEC_REASON_OWNER		= 11,	/* another mm created the vector */
+	FRAMEVEC_REASON_FORCE		= 12,	/* FRAMEVEC_PIN_FORCE without allow_force */
+	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* no frame to be had, or none outside ZONE_MOVABLE */
+	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
+	FRAMEVEC_REASON_REFUSED		= 15,	/* get_user_pages() refused: a guard page, or other */
+};
+
+/* framevec_info.features */
+#define FRAMEVEC_FEATURE_FORCE	(1ULL << 0)	/* allow_force is on */
+#define FRAMEVEC_FEATURE_PFNS	(1ULL << 1)	/* the caller may read frame numbers */
+
+/**
+ * struct framevec_info - FRAMEVEC_IOC_INFO: what this module is
+ * @size: sizeof(struct framevec_info)
+ * @flags: 0
+ * @abi: out: FRAMEVEC_ABI
+ * @page_size: out: bytes in a frame
+ * @max_frames: out: the largest capacity of a vector, frames
+ * @features: out: FRAMEVEC_FEATURE_*
+ *
+ * Does nothing else, so its time is the price of a call.
+ */
+struct framevec_info {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 page_size;
+	__aligned_u64 max_frames;
+	__aligned_u64 features;
+};
+
+/**
+ * struct framevec_create - FRAMEVEC_IOC_CREATE: a new, empty vector
+ * @size: sizeof(struct framevec_create)
+ * @flags: 0
+ * @capacity: the most frames that it shall hold, 1 .. max_frames
+ * @fd: out: its descriptor, O_CLOEXEC
+ * @reserved: 0
+ *
+ * Only the mm that creates a vector can pin with it.
+ *
+ * Errors: ENOMEM; EMFILE, ENFILE: no descriptor to be had.
+ */
+struct framevec_create {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 capacity;
+	__s32 fd;
+	__u32 reserved;
+};
+
+#define FRAMEVEC_PIN_WRITE	(1U << 0)	/* the frames will be written: unpin marks them dirty */
+#define FRAMEVEC_PIN_FORCE	(1U << 1)	/* FOLL_FORCE. You do not want this */
+#define FRAMEVEC_PIN_PARTIAL	(1U << 2)	/* fewer frames than asked for will do */
+#define FRAMEVEC_PIN_TIMING	(1U << 3)	/* fill gup_ns and call_ns */
+
+/**
+ * struct framevec_pin - FRAMEVEC_IOC_PIN: hold the frames behind a range
+ * @size: sizeof(struct framevec_pin)
+ * @flags: FRAMEVEC_PIN_*
+ * @addr: the first byte; it need not be the first of its page
+ * @length: bytes, at least 1
+ * @kind: out: enum framevec_kind
+ * @offset: out: bytes from the start of the first frame to @addr
+ * @frames: out: frames held; with FRAMEVEC_PIN_PARTIAL maybe fewer than the
+ *	range has
+ * @reason: out: enum framevec_reason
+ * @reserved: 0
+ * @fail_addr: out: the first address that is not held; 0 without a reason
+ * @memlock_need: out: with a reason: frames charged or to be charged
+ * @memlock_used: out: with a reason: frames that this mm had pinned before
+ * @memlock_limit: out: with a reason: RLIMIT_MEMLOCK in frames; all ones
+ *	without a limit, or with CAP_IPC_LOCK
+ * @gup_ns: out: with FRAMEVEC_PIN_TIMING: time in get_user_pages() alone
+ * @call_ns: out: with FRAMEVEC_PIN_TIMING: time in the whole call
+ *
+ * The out fields are written when the call fails with a reason, too. Without
+ * FRAMEVEC_PIN_PARTIAL a range that can't be held whole is not held at all.
+ *
+ * A range that goes from one mapping to the next is held as long as both are
+ * of one kind. A hole, or a change of kind, ends it.
+ *
+ * Errors: EBUSY, EFAULT, ENOMEM, EPERM, EINTR, EOPNOTSUPP, EHWPOISON.
+ */
+struct framevec_pin {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 addr;
+	__aligned_u64 length;
+	__u32 kind;
+	__u32 offset;
+	__u32 frames;
+	__u32 reason;
+	__aligned_u64 reserved;
+	__aligned_u64 fail_addr;
+	__aligned_u64 memlock_need;
+	__aligned_u64 memlock_used;
+	__aligned_u64 memlock_limit;
+	__aligned_u64 gup_ns;
+	__aligned_u64 call_ns;
+};
+
+#define FRAMEVEC_UNPIN_TIMING	(1U << 0)	/* fill gup_ns and call_ns */
+
+/**
+ * struct framevec_unpin - FRAMEVEC_IOC_UNPIN: let the frames go
+ * @size: sizeof(struct framevec_unpin)
+ * @flags: FRAMEVEC_UNPIN_TIMING
+ * @frames: out: frames that were held
+ * @reserved: 0
+ * @gup_ns: out: with the flag: time in unpin_user_pages() alone
+ * @call_ns: out: with the flag: time in the whole call
+ *
+ * The vector is empty after it, and ready for the next PIN. Any holder of the
+ * descriptor may unpin; the mm that pinned is refunded.
+ *
+ * Errors: ENODATA.
+ */
+struct framevec_unpin {
+	__u32 size;
+	__u32 flags;
+	__u32 frames;
+	__u32 reserved;
+	__aligned_u64 gup_ns;
+	__aligned_u64 call_ns;
+};
+
+#define FRAMEVEC_STATE_WRITE	(1U << 0)	/* pinned for write */
+#define FRAMEVEC_STATE_GOT_REF	(1U << 1)	/* unpin has references to put */
+
+/**
+ * struct framevec_stat - FRAMEVEC_IOC_STAT: what the vector holds
+ * @size: sizeof(struct framevec_stat)
+ * @flags: 0
+ * @kind: out: enum framevec_kind
+ * @state: out: FRAMEVEC_STATE_*
+ * @capacity: out: frames
+ * @frames: out: frames held
+ * @offset: out: bytes from the start of the first frame to the first byte
+ * @reserved: 0
+ * @length: out: bytes held
+ */
+struct framevec_stat {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 state;
+	__u32 capacity;
+	__u32 frames;
+	__u32 offset;
+	__u32 reserved;
+	__aligned_u64 length;
+};
+
+/**
+ * struct framevec_read_pfns - FRAMEVEC_IOC_READ_PFNS: the frame numbers
+ * @size: sizeof(struct framevec_read_pfns)
+ * @flags: 0
+ * @first: index of the first frame
+ * @count: frames, at least 1; all of them must be held
+ * @pfns: address of an array of @count __u64
+ *
+ * Errors: EPERM: only CAP_SYS_ADMIN of the initial namespace may know frame
+ * numbers, as with /proc/PID/pagemap; ENODATA.
+ */
+struct framevec_read_pfns {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 first;
+	__aligned_u64 count;
+	__aligned_u64 pfns;
+};
+
+#endif /* _UAPI_FRAMEVEC_H */
