@@ -76,24 +76,24 @@ enum framevec_reason {
 	FRAMEVEC_REASON_NONE		= 0,	/* it did not */
 	FRAMEVEC_REASON_NO_MAPPING	= 1,	/* nothing is mapped there */
 	FRAMEVEC_REASON_NOT_READABLE	= 2,	/* mapped without PROT_READ */
-	FRAMEVEC_REASON_NOT_WRITABLE	= 3,	/* FRAMEVEC_PIN_WRITE, mapped without PROT_WRITE */
-	FRAMEVEC_REASON_KIND_CHANGES	= 4,	/* memory ends and device memory begins, or the reverse */
+	FRAMEVEC_REASON_NOT_WRITABLE	= 3,	/* to be written, no PROT_WRITE */
+	FRAMEVEC_REASON_KIND_CHANGES	= 4,	/* memory next to device memory */
 	FRAMEVEC_REASON_SECRET		= 5,	/* memfd_secret memory */
-	FRAMEVEC_REASON_FILE		= 6,	/* FRAMEVEC_PIN_WRITE, shared file with dirty tracking */
+	FRAMEVEC_REASON_FILE		= 6,	/* to be written, shared file that tracks dirt */
 	FRAMEVEC_REASON_DAX		= 7,	/* file system's blocks themselves (fsdax) */
 	FRAMEVEC_REASON_END_OF_FILE	= 8,	/* mapped beyond the last page of its file */
-	FRAMEVEC_REASON_MEMLOCK		= 9,	/* RLIMIT_MEMLOCK: see memlock_used, memlock_limit */
+	FRAMEVEC_REASON_MEMLOCK		= 9,	/* RLIMIT_MEMLOCK: see memlock_* */
 	FRAMEVEC_REASON_INTERRUPTED	= 10,	/* by a signal */
 	FRAMEVEC_REASON_OWNER		= 11,	/* another mm created the vector */
 	FRAMEVEC_REASON_FORCE		= 12,	/* FRAMEVEC_PIN_FORCE without allow_force */
-	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* no frame to be had, or none outside ZONE_MOVABLE */
+	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* none outside ZONE_MOVABLE, or none at all */
 	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
-	FRAMEVEC_REASON_REFUSED		= 15,	/* get_user_pages() refused: a guard page, or other */
+	FRAMEVEC_REASON_REFUSED		= 15,	/* by get_user_pages(): a guard page, ... */
 };
 
 /* framevec_info.features */
-#define FRAMEVEC_FEATURE_FORCE	(1ULL << 0)	/* allow_force is on */
-#define FRAMEVEC_FEATURE_PFNS	(1ULL << 1)	/* the caller may read frame numbers */
+#define FRAMEVEC_FEATURE_FORCE	0x1ULL	/* allow_force is on */
+#define FRAMEVEC_FEATURE_PFNS	0x2ULL	/* the caller may read frame numbers */
 
 /**
  * struct framevec_info - FRAMEVEC_IOC_INFO: what this module is
@@ -135,10 +135,10 @@ struct framevec_create {
 	__u32 reserved;
 };
 
-#define FRAMEVEC_PIN_WRITE	(1U << 0)	/* the frames will be written: unpin marks them dirty */
-#define FRAMEVEC_PIN_FORCE	(1U << 1)	/* FOLL_FORCE. You do not want this */
-#define FRAMEVEC_PIN_PARTIAL	(1U << 2)	/* fewer frames than asked for will do */
-#define FRAMEVEC_PIN_TIMING	(1U << 3)	/* fill gup_ns and call_ns */
+#define FRAMEVEC_PIN_WRITE	0x1U	/* to be written: unpin marks them dirty */
+#define FRAMEVEC_PIN_FORCE	0x2U	/* FOLL_FORCE. You do not want this */
+#define FRAMEVEC_PIN_PARTIAL	0x4U	/* fewer frames than asked for will do */
+#define FRAMEVEC_PIN_TIMING	0x8U	/* fill gup_ns and call_ns */
 
 /**
  * struct framevec_pin - FRAMEVEC_IOC_PIN: hold the frames behind a range
@@ -153,10 +153,9 @@ struct framevec_create {
  * @reason: out: enum framevec_reason
  * @reserved: 0
  * @fail_addr: out: the first address that is not held; 0 without a reason
- * @memlock_need: out: with a reason: frames charged or to be charged
- * @memlock_used: out: with a reason: frames that this mm had pinned before
- * @memlock_limit: out: with a reason: RLIMIT_MEMLOCK in frames; all ones
- *	without a limit, or with CAP_IPC_LOCK
+ * @memlock_need: out: with FRAMEVEC_REASON_MEMLOCK: frames to be charged
+ * @memlock_used: out: likewise: frames that this mm has charged already
+ * @memlock_limit: out: likewise: RLIMIT_MEMLOCK in frames
  * @gup_ns: out: with FRAMEVEC_PIN_TIMING: time in get_user_pages() alone
  * @call_ns: out: with FRAMEVEC_PIN_TIMING: time in the whole call
  *
@@ -186,7 +185,7 @@ struct framevec_pin {
 	__aligned_u64 call_ns;
 };
 
-#define FRAMEVEC_UNPIN_TIMING	(1U << 0)	/* fill gup_ns and call_ns */
+#define FRAMEVEC_UNPIN_TIMING	0x1U	/* fill gup_ns and call_ns */
 
 /**
  * struct framevec_unpin - FRAMEVEC_IOC_UNPIN: let the frames go
@@ -211,8 +210,8 @@ struct framevec_unpin {
 	__aligned_u64 call_ns;
 };
 
-#define FRAMEVEC_STATE_WRITE	(1U << 0)	/* pinned for write */
-#define FRAMEVEC_STATE_GOT_REF	(1U << 1)	/* unpin has references to put */
+#define FRAMEVEC_STATE_WRITE	0x1U	/* pinned for write */
+#define FRAMEVEC_STATE_GOT_REF	0x2U	/* unpin has references to put */
 
 /**
  * struct framevec_stat - FRAMEVEC_IOC_STAT: what the vector holds

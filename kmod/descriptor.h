@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+#ifndef _FRAMEVEC_DESCRIPTOR_H
+#define _FRAMEVEC_DESCRIPTOR_H
+
+struct file;
+
+struct file *framevec_descriptor(unsigned long capacity);
+
+#endif /* _FRAMEVEC_DESCRIPTOR_H */

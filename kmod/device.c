@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * /dev/framevec: tells what the module is, and makes vectors.
+ */
+#include <linux/capability.h>
+#include <linux/compat.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kernel.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "descriptor.h"
+#include "frame_vector.h"
+#include "ioctl.h"
+
+static int framevec_serve_info(struct file *file, struct framevec_cmd *cmd)
+{
+	struct framevec_info *info = &cmd->arg.info;
+
+	info->abi = FRAMEVEC_ABI;
+	info->page_size = PAGE_SIZE;
+	info->max_frames = FRAMEVEC_MAX_FRAMES;
+	info->features = (framevec_force_allowed() ? FRAMEVEC_FEATURE_FORCE : 0) |
+			 (capable(CAP_SYS_ADMIN) ? FRAMEVEC_FEATURE_PFNS : 0);
+	return framevec_respond(cmd);
+}
+
+static int framevec_serve_create(struct file *file, struct framevec_cmd *cmd)
+{
+	struct framevec_create *create = &cmd->arg.create;
+	struct file *vector;
+	int fd, ret;
+
+	if (create->reserved)
+		return -EINVAL;
+	vector = framevec_descriptor(create->capacity);
+	if (IS_ERR(vector))
+		return PTR_ERR(vector);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		ret = fd;
+		goto put_vector;
+	}
+	create->fd = fd;
+	ret = framevec_respond(cmd);
+	if (ret)
+		goto put_fd;
+	fd_install(fd, vector);
+	return 0;
+
+put_fd:
+	put_unused_fd(fd);
+put_vector:
+	fput(vector);
+	return ret;
+}
+
+static const struct framevec_op framevec_device_ops[] = {
+	FRAMEVEC_OP(FRAMEVEC_IOC_INFO, struct framevec_info, features, 0,
+		    framevec_serve_info),
+	FRAMEVEC_OP(FRAMEVEC_IOC_CREATE, struct framevec_create, reserved, 0,
+		    framevec_serve_create),
+};
+
+static long framevec_device_ioctl(struct file *file, unsigned int cmd,
+				  unsigned long user)
+{
+	return framevec_serve(file, cmd, user, framevec_device_ops,
+			      ARRAY_SIZE(framevec_device_ops));
+}
+
+static const struct file_operations framevec_device_fops = {
+	.owner		= THIS_MODULE,
+	.unlocked_ioctl	= framevec_device_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.llseek		= noop_llseek,
+};
+
+static struct miscdevice framevec_device = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "framevec",
+	.fops	= &framevec_device_fops,
+	.mode	= 0600,
+};
+
+module_misc_device(framevec_device);
+
+MODULE_AUTHOR("The framevec authors");
+MODULE_DESCRIPTION("Frame vectors: the page frames behind a user's buffer");
+MODULE_LICENSE("Dual MIT/GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * What the mappings say of a range. A range is classified by its VMAs and not
+ * by whether get_user_pages() fails: GUP-fast succeeds on device mappings of
+ * ordinary pages.
+ */
+#include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "compat.h"
+#include "survey.h"
+
+static enum framevec_kind framevec_vma_kind(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_IO | VM_PFNMAP) ? FRAMEVEC_KIND_PFNS :
+						     FRAMEVEC_KIND_PAGES;
+}
+
+/* Would the file system miss a write that comes through a pin? */
+static bool framevec_tracks_dirty(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_SHARED) && vma->vm_ops &&
+	       (vma->vm_ops->page_mkwrite || vma->vm_ops->pfn_mkwrite);
+}
+
+static bool framevec_is_secret(const struct vm_area_struct *vma)
+{
+	return vma->vm_file &&
+	       file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
+/* Why can't the memory of @vma be held, if it can't? */
+static enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma,
+						unsigned int flags)
+{
+	unsigned long can_read = VM_READ, can_write = VM_WRITE;
+
+	if (flags & FRAMEVEC_PIN_FORCE) {
+		can_read |= VM_MAYREAD;
+		/* FOLL_FORCE breaks COW, and so never writes what is shared. */
+		if (!(vma->vm_flags & VM_SHARED))
+			can_write |= VM_MAYWRITE;
+	}
+
+	if (flags & FRAMEVEC_PIN_WRITE) {
+		if (!(vma->vm_flags & can_write))
+			return FRAMEVEC_REASON_NOT_WRITABLE;
+	} else if (!(vma->vm_flags & can_read)) {
+		return FRAMEVEC_REASON_NOT_READABLE;
+	}
+
+	if (framevec_vma_kind(vma) == FRAMEVEC_KIND_PFNS)
+		return FRAMEVEC_REASON_NONE;
+	if (framevec_is_secret(vma))
+		return FRAMEVEC_REASON_SECRET;
+	/* 6.9 and later refuse this in get_user_pages(), older ones allow it. */
+	if ((flags & FRAMEVEC_PIN_WRITE) && framevec_tracks_dirty(vma))
+		return FRAMEVEC_REASON_FILE;
+	return FRAMEVEC_REASON_NONE;
+}
+
+/**
+ * framevec_survey() - how far can a range be held, and as what?
+ * @mm: current->mm
+ * @start: first address, on a page boundary
+ * @end: address after the last, on a page boundary
+ * @flags: FRAMEVEC_PIN_*
+ * @survey: the answer
+ *
+ * The mmap lock is taken and dropped, so the answer may be old already when it
+ * is used. A pin does not depend on it: get_user_pages() has the last word.
+ *
+ * Return: 0, or -EINTR if the task is being killed.
+ */
+int framevec_survey(struct mm_struct *mm, unsigned long start,
+		    unsigned long end, unsigned int flags,
+		    struct framevec_survey *survey)
+{
+	struct vm_area_struct *vma;
+	enum framevec_kind kind;
+
+	survey->kind = FRAMEVEC_KIND_NONE;
+	survey->reason = FRAMEVEC_REASON_NONE;
+	survey->end = start;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	do {
+		vma = find_vma(mm, survey->end);
+		if (!vma || vma->vm_start > survey->end) {
+			survey->reason = FRAMEVEC_REASON_NO_MAPPING;
+			break;
+		}
+		kind = framevec_vma_kind(vma);
+		if (survey->kind != FRAMEVEC_KIND_NONE && survey->kind != kind)
+			survey->reason = FRAMEVEC_REASON_KIND_CHANGES;
+		else
+			survey->reason = framevec_vma_reason(vma, flags);
+		if (survey->reason)
+			break;
+		survey->kind = kind;
+		survey->end = vma->vm_end;
+	} while (survey->end < end);
+	mmap_read_unlock(mm);
+
+	survey->end = min(survey->end, end);
+	return 0;
+}
+
+/* Is the page at @addr beyond the last one of its file? */
+static bool framevec_beyond_file(const struct vm_area_struct *vma,
+				 unsigned long addr)
+{
+	pgoff_t index;
+
+	if (!vma->vm_file || !S_ISREG(file_inode(vma->vm_file)->i_mode))
+		return false;
+	index = ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
+	return index >= DIV_ROUND_UP(i_size_read(file_inode(vma->vm_file)),
+				     PAGE_SIZE);
+}
+
+/**
+ * framevec_diagnose() - why did get_user_pages() fail?
+ * @mm: current->mm
+ * @addr: the page that it failed on
+ * @flags: FRAMEVEC_PIN_*
+ * @err: what it said
+ *
+ * Return: the reason, never FRAMEVEC_REASON_NONE.
+ */
+enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
+				       unsigned int flags, int err)
+{
+	enum framevec_reason reason = FRAMEVEC_REASON_REFUSED;
+	struct vm_area_struct *vma;
+
+	switch (err) {
+	case -EINTR:
+	case -ERESTARTSYS:
+		return FRAMEVEC_REASON_INTERRUPTED;
+	case -ENOMEM:
+		return FRAMEVEC_REASON_NO_MEMORY;
+	case -EHWPOISON:
+		return FRAMEVEC_REASON_POISON;
+	case -EOPNOTSUPP:
+		return FRAMEVEC_REASON_DAX;
+	}
+
+	if (mmap_read_lock_killable(mm))
+		return FRAMEVEC_REASON_INTERRUPTED;
+	vma = find_vma(mm, addr);
+	if (!vma || vma->vm_start > addr) {
+		reason = FRAMEVEC_REASON_NO_MAPPING;
+	} else {
+		reason = framevec_vma_reason(vma, flags);
+		if (!reason)
+			reason = framevec_beyond_file(vma, addr) ?
+					 FRAMEVEC_REASON_END_OF_FILE :
+					 FRAMEVEC_REASON_REFUSED;
+	}
+	mmap_read_unlock(mm);
+	return reason;
+}
+
+/**
+ * framevec_reason_errno() - the errno that goes with a reason
+ * @reason: any but FRAMEVEC_REASON_NONE
+ *
+ * Return: a negative errno.
+ */
+int framevec_reason_errno(enum framevec_reason reason)
+{
+	switch (reason) {
+	case FRAMEVEC_REASON_MEMLOCK:
+	case FRAMEVEC_REASON_NO_MEMORY:
+		return -ENOMEM;
+	case FRAMEVEC_REASON_INTERRUPTED:
+		return -ERESTARTSYS;
+	case FRAMEVEC_REASON_OWNER:
+	case FRAMEVEC_REASON_FORCE:
+		return -EPERM;
+	case FRAMEVEC_REASON_DAX:
+		return -EOPNOTSUPP;
+	case FRAMEVEC_REASON_POISON:
+		return -EHWPOISON;
+	default:
+		return -EFAULT;
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * A survey tells, from the mappings alone, how far a range can be held, as
+ * what, and why it ends there.
+ */
+#ifndef _FRAMEVEC_SURVEY_H
+#define _FRAMEVEC_SURVEY_H
+
+#include "uapi/framevec.h"
+
+struct mm_struct;
+
+/**
+ * struct framevec_survey - what the mappings say of a range
+ * @kind: what can be held of it; NONE if not even its first page
+ * @reason: why it ends before the end of the range
+ * @end: the first address that can't be held, or the end of the range
+ */
+struct framevec_survey {
+	enum framevec_kind kind;
+	enum framevec_reason reason;
+	unsigned long end;
+};
+
+int framevec_survey(struct mm_struct *mm, unsigned long start,
+		    unsigned long end, unsigned int flags,
+		    struct framevec_survey *survey);
+enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
+				       unsigned int flags, int err);
+int framevec_reason_errno(enum framevec_reason reason);
+
+#endif /* _FRAMEVEC_SURVEY_H */
