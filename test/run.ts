@@ -1,0 +1,106 @@
+/**
+ * `make test`: runs the test files, on the host and then in the VM, says each
+ * test as it ends, and closes with a line `N passed, N failed`.
+ */
+import {spawn} from 'node:child_process';
+import {readdirSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+import {Parser, type Result} from 'tap-parser';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const ava = 'node_modules/ava/entrypoints/cli.mjs';
+const framevec = 'dist/lib/cli/main.js';
+
+const {values: options, positionals: only} = parseArgs({
+  allowPositionals: true,
+  options: {
+    kernel: {type: 'string', default: '6.1'},
+    memory: {type: 'string', default: '2G'},
+    host: {type: 'boolean', default: false},
+    guest: {type: 'boolean', default: false},
+  },
+});
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const began = Date.now();
+
+function seconds(): string {
+  return ((Date.now() - began) / 1000).toFixed(1).padStart(6);
+}
+
+function say(where: string, mark: string, text: string): void {
+  process.stdout.write(`${seconds()} s  ${where}  ${mark}  ${text}\n`);
+}
+
+/** The test files of a folder, or those of them that were asked for by a part of their name. */
+function filesIn(folder: string): string[] {
+  return readdirSync(`${root}${folder}`)
+    .filter(name => name.endsWith('.test.ts'))
+    .map(name => `${folder}/${name}`)
+    .filter(file => only.length === 0 || only.some(part => file.includes(part)))
+    .sort();
+}
+
+function explain(result: Result): string {
+  const diag = JSON.stringify(result.diag ?? {}, null, 2);
+  return diag === '{}' ? '' : `\n${diag.replaceAll('\\n', '\n')}`;
+}
+
+/** Runs `node ARGUMENTS`, which prints TAP, and counts. A run that ends badly is a failure too. */
+async function count(where: string, args: string[]): Promise<Tally> {
+  const tally = {passed: 0, failed: 0, skipped: 0};
+  const parser = new Parser();
+  parser.on('assert', (result: Result) => {
+    if (result.skip || result.todo) {
+      tally.skipped += 1;
+      say(where, '-', `${result.name} (skipped)`);
+    } else if (result.ok) {
+      tally.passed += 1;
+      say(where, '✔', result.name);
+    } else {
+      tally.failed += 1;
+      say(where, '✘', `${result.name}${explain(result)}`);
+    }
+  });
+  parser.on('comment', (text: string) => {
+    // What a crashed or stuck file has to say; the totals at the end are ours to tell.
+    if (!/^# (tests|pass|fail|skip)/.test(text)) process.stdout.write(text);
+  });
+
+  const child = spawn(process.execPath, args, {cwd: root, stdio: ['ignore', 'pipe', 'inherit']});
+  child.stdout.pipe(parser);
+  const status = await new Promise<number | null>(resolve => child.once('close', resolve));
+
+  const ran = tally.passed + tally.failed;
+  if (ran === 0 || (status !== 0 && tally.failed === 0)) {
+    tally.failed += 1;
+    say(where, '✘', ran === 0 ? 'no test ran' : `every test passed, but the run ended with status ${status}`);
+  }
+  return tally;
+}
+
+const tallies: Tally[] = [];
+const hostFiles = filesIn('test');
+const guestFiles = filesIn('test/guest');
+
+if (!options.guest && hostFiles.length > 0) {
+  tallies.push(await count('host', [ava, '--tap', ...hostFiles]));
+}
+if (!options.host && guestFiles.length > 0) {
+  // One file after the other: each ends by looking whether the whole system's pin counters balance.
+  tallies.push(await count(options.kernel, [
+    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', '3600', '--',
+    process.execPath, ava, '--tap', '--concurrency=1', ...guestFiles,
+  ]));
+}
+
+const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
+const skipped = sum('skipped');
+process.stdout.write(`\n${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+process.exitCode = tallies.length > 0 && sum('failed') === 0 ? 0 : 1;
