@@ -2,9 +2,12 @@
 /** The `framevec` command: one file a command beside this one; this file only names them. */
 import {Command} from 'commander';
 import {createRequire} from 'node:module';
+import {vmCommand} from './vm.js';
 
 const {version, description} = createRequire(import.meta.url)('../../../package.json') as {version: string; description: string};
 
 const program = new Command('framevec').description(description).version(version).showHelpAfterError();
+
+program.addCommand(vmCommand());
 
 await program.parseAsync();

@@ -1,0 +1,55 @@
+/** What in a kernel log says that the kernel is not well. */
+
+export interface Finding {
+  /** Counted from 1. */
+  line: number;
+  kind: string;
+  /** The line without its time stamp. */
+  text: string;
+}
+
+/**
+ * Most are the beginning of a message, because the same words stand harmlessly inside of others: on some processors a
+ * healthy boot says "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable ..., data leaks possible!", and
+ * a crash in user space "traps: node[7] general protection fault".
+ */
+const COMPLAINTS: readonly (readonly [kind: string, pattern: RegExp])[] = [
+  ['panic', /^Kernel panic\b/],
+  ['kasan', /^BUG: K(ASAN|CSAN|FENCE|MSAN)\b|^K(ASAN|CSAN|FENCE|MSAN): (?!.*(initialized|enabled))/],
+  ['atomic', /^BUG: (sleeping function called from invalid context|scheduling while atomic|Invalid wait context)/],
+  ['lockdep', /\b(possible (circular|recursive) locking|inconsistent lock state|suspicious RCU usage|bad unlock balance|possible irq lock inversion|Invalid wait context|held lock freed|still has locks held)\b|^INFO: trying to register non-static key|lock order detected|lock held when returning to user space/i],
+  ['lockup', /^watchdog: BUG: |^BUG: (soft lockup|workqueue lockup)|hard LOCKUP|^rcu: INFO: .*\bstall|^INFO: rcu_.*\bstall/],
+  ['hung task', /^INFO: task .* blocked for more than/],
+  ['bug', /^BUG\b|^kernel BUG at|^Bad page (state|map)\b|^Bad rss-counter state/],
+  ['warning', /^WARNING:|^WARNING at\b/],
+  ['oops', /^Oops\b|^general protection fault\b|^(divide error|invalid opcode|stack segment|double fault|int3|page fault|alignment check): |^Unable to handle kernel|^traps: PANIC|^PANIC: |^unchecked MSR access error/],
+  ['ubsan', /^UBSAN: /],
+  ['corruption', /\blist_(add|del)\b.* corruption|^(list_(add|del)|plist|hlist)\b.*(corrupt|should be)|^refcount_t: |\bPoison overwritten\b|\bRedzone overwritten\b|^Slab corruption|\bdouble[- ]free\b|\buse[- ]after[- ]free\b/i],
+  ['leak', /\bleaked\b|^kmemleak: .*\bnew suspected memory leaks|^unreferenced object 0x|\bObjects remaining in\b/i],
+  ['trace', /^Call Trace:/],
+];
+
+/** Lines that quote someone: the boot parameters, and the runner's own. */
+const QUOTING = /^(Kernel command line|Command line|Unknown kernel command line parameters)\b/;
+
+const STAMP = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?/;
+
+export function scanLog(log: string): Finding[] {
+  return log.split('\n').flatMap((raw, index) => {
+    const text = withoutStamp(raw);
+    if (QUOTING.test(text)) {
+      return [];
+    }
+    const kind = COMPLAINTS.find(([, pattern]) => pattern.test(text))?.[0];
+    return kind === undefined ? [] : [{line: index + 1, kind, text}];
+  });
+}
+
+/** A stack trace alone says little: of a report its headline is what to quote. */
+export function headline(findings: readonly Finding[]): Finding | undefined {
+  return findings.find(({kind}) => kind !== 'trace') ?? findings[0];
+}
+
+export function withoutStamp(line: string): string {
+  return line.replace(STAMP, '').trimEnd();
+}

@@ -1,0 +1,65 @@
+/** One QEMU process: started, its two streams passed on, and its end told. */
+import {spawn, type ChildProcess} from 'node:child_process';
+import {once} from 'node:events';
+import type {Duplex, Writable} from 'node:stream';
+import {EndMark} from './end-mark.js';
+import {VmError} from './errors.js';
+import {findProgram} from './programs.js';
+import {STREAM_FD} from './qemu.js';
+
+export class QemuProcess {
+  private readonly child: ChildProcess;
+  private complaints = '';
+  /** Settles with what QEMU had to say for itself, when the process is gone. */
+  readonly gone: Promise<string>;
+
+  constructor(args: readonly string[]) {
+    const qemu = findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64';
+    // However this process ends, no machine of its own stays behind.
+    const setpriv = findProgram('setpriv');
+    const [program, ...first] = setpriv === undefined ? [qemu] : [setpriv, '--pdeathsig', 'KILL', qemu];
+    // In a process group of its own it does not get the terminal's Ctrl-C: this process decides.
+    this.child = spawn(program as string, [...first, ...args], {stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], detached: true});
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.complaints += text));
+    this.gone = new Promise((resolve, reject) => {
+      this.child.on('error', (error) => reject(new VmError(`QEMU could not be started: ${error.message}`)));
+      this.child.on('close', () => resolve(this.complaints.trim()));
+    });
+    // Whoever awaits it hears of it; until then it must not end the process.
+    this.gone.catch(() => undefined);
+  }
+
+  stream(name: keyof typeof STREAM_FD): Duplex {
+    return this.child.stdio[STREAM_FD[name]] as Duplex;
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined) {
+      this.child.kill('SIGKILL');
+    }
+    await this.gone;
+  }
+}
+
+/** Passes a stream on, in the sink's own pace, up to the mark; true when it came to the mark. */
+export async function passOn(from: Duplex, mark: EndMark, to: Writable | undefined): Promise<boolean> {
+  const write = async (data: Buffer): Promise<void> => {
+    if (data.length > 0 && to !== undefined && to.writable && !to.write(data)) {
+      await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => undefined);
+    }
+  };
+  try {
+    for await (const chunk of from.iterator({destroyOnReturn: false}) as AsyncIterable<Buffer>) {
+      await write(mark.push(chunk));
+      if (mark.found) {
+        // Nobody reads on, and a child of the command may still write.
+        from.resume();
+        return true;
+      }
+    }
+  } catch {
+    // A reset connection is an end like any other: the machine is gone.
+  }
+  await write(mark.rest());
+  return false;
+}

@@ -1,0 +1,255 @@
+/** One run: boot, command, end, and what it all came to. */
+import {randomBytes} from 'node:crypto';
+import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {join, resolve} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {isHiddenInGuest} from './cache.js';
+import {EndMark} from './end-mark.js';
+import {EXIT, VmError, messageOf} from './errors.js';
+import {FILES, commandScript, guestEnvironment, initScript, type Terminal} from './guest.js';
+import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
+import {QemuProcess, passOn} from './machine.js';
+import type {Ending, VmOptions, VmResult} from './options.js';
+import {qemuArguments} from './qemu.js';
+import {endRun, newRun, type RunDirectory} from './runs.js';
+import {prepareVm, type Setup} from './setup.js';
+import {HostTerminal} from './terminal.js';
+
+export const DEFAULTS = {memory: '2G', cpus: 2, timeout: 600} as const;
+
+/** How long the last lines of the kernel log may take to come out. */
+const LOG_END_MS = 5000;
+
+export async function runVm(options: VmOptions): Promise<VmResult> {
+  if (options.command.length === 0) {
+    throw new VmError('there is no command to run; it stands after --');
+  }
+  const directory = resolve(options.directory ?? '.');
+  if (isHiddenInGuest(directory)) {
+    throw new VmError(`the working directory ${directory} is not seen in the guest, which has a file system of its own there`);
+  }
+  const setup = await prepareVm(options);
+  const run = newRun(setup.cache);
+  try {
+    return await boot(options, setup, run, directory);
+  } finally {
+    endRun(run);
+  }
+}
+
+/** What ended the wait: both streams came to their mark, QEMU went away, the time was up, somebody wanted it. */
+type Event = 'finished' | 'gone' | 'time-limit' | 'interrupted';
+
+async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directory: string): Promise<VmResult> {
+  const start = performance.now();
+  const out = options.out === undefined ? run.out : resolve(options.out);
+  mkdirSync(out, {recursive: true});
+  const terminal: Terminal | undefined = options.terminal
+    ? {rows: process.stdout.rows || 24, columns: process.stdout.columns || 80, stderr: process.stderr.isTTY}
+    : undefined;
+  const endMark = `framevec-end-${randomBytes(16).toString('hex')}`;
+  writeGuestFiles(options, setup, run, {directory, terminal, endMark});
+
+  const qemu = new QemuProcess(
+    qemuArguments({
+      accel: options.icount ? 'tcg' : setup.accel.accel,
+      icount: options.icount ?? false,
+      memory: options.memory ?? DEFAULTS.memory,
+      cpus: options.cpus ?? DEFAULTS.cpus,
+      image: setup.kernel.image,
+      initramfs: setup.initramfs,
+      append: options.append ?? '',
+      extra: options.qemu ?? [],
+      kernelLog: run.kernelLog,
+      share: run.share,
+      out,
+      terminal: terminal !== undefined,
+    }),
+  );
+  const host = terminal && new HostTerminal(qemu.stream('stdout'), () => existsSync(join(run.share, FILES.started)));
+  const timer = new AbortController();
+  try {
+    const marks = {stdout: new EndMark(endMark), stderr: new EndMark(endMark)};
+    const streams = Promise.all([
+      passOn(qemu.stream('stdout'), marks.stdout, options.stdout),
+      // With both on the terminal the second channel stays empty.
+      passOn(qemu.stream('stderr'), marks.stderr, options.stderr),
+    ]);
+    const finished = terminal?.stderr ? untilMark(marks.stdout, timer.signal) : streams.then((ends) => (ends.every(Boolean) ? true : undefined));
+    const event = await Promise.race([
+      finished.then((ended): Event | Promise<Event> => (ended ? 'finished' : qemu.gone.then((): Event => 'gone'))),
+      qemu.gone.then((): Event => 'gone'),
+      sleep((options.timeout ?? DEFAULTS.timeout) * 1000, 'time-limit' as Event, {signal: timer.signal, ref: true}),
+      ...(host ? [host.interrupted.then((): Event => 'interrupted')] : []),
+      ...(options.signal ? [aborted(options.signal).then((): Event => 'interrupted')] : []),
+    ]);
+    if (event === 'finished') {
+      await logEnds(run.kernelLog, endMark);
+    }
+    await qemu.end();
+    await streams;
+    return conclude(options, setup, run, {event, complaints: await qemu.gone, out, start});
+  } finally {
+    timer.abort();
+    host?.restore();
+    await qemu.end().catch(() => undefined);
+  }
+}
+
+function writeGuestFiles(
+  options: VmOptions,
+  {kernel, module}: Setup,
+  {share}: RunDirectory,
+  {directory, terminal, endMark}: {directory: string; terminal: Terminal | undefined; endMark: string},
+): void {
+  const environment = guestEnvironment(process.env, options.env ?? {});
+  const guest = {
+    command: options.command,
+    directory,
+    environment,
+    modulesDirectory: kernel.modulesRoot === '/' ? undefined : join(kernel.modulesRoot, 'lib/modules'),
+    moduleParameters: module && (options.moduleParameters ?? []),
+    with: (options.with ?? []).map((item) => item.split(',')),
+    terminal,
+    endMark,
+  };
+  writeFileSync(join(share, FILES.init), initScript(guest));
+  writeFileSync(join(share, FILES.command), commandScript(guest), {mode: 0o600});
+  if (module !== undefined) {
+    copyFileSync(module.path, join(share, FILES.module));
+  }
+}
+
+async function untilMark(mark: EndMark, signal: AbortSignal): Promise<boolean> {
+  while (!mark.found) {
+    if (signal.aborted) {
+      return false;
+    }
+    await sleep(20);
+  }
+  return true;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), {once: true})));
+}
+
+/** The log's own lines come by a slower way than the streams: some kernels print them from a thread. */
+async function logEnds(path: string, mark: string): Promise<void> {
+  const deadline = performance.now() + LOG_END_MS;
+  while (!readLog(path).includes(mark) && performance.now() < deadline) {
+    await sleep(20);
+  }
+}
+
+function readLog(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replaceAll('\r', '');
+  } catch {
+    return '';
+  }
+}
+
+interface Outcome {
+  event: Event;
+  complaints: string;
+  out: string;
+  start: number;
+}
+
+function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, complaints, out, start}: Outcome): VmResult {
+  const report = (name: string): string | undefined => {
+    try {
+      return readFileSync(join(run.share, name), 'utf8').trim();
+    } catch {
+      return undefined;
+    }
+  };
+  const log = readLog(run.kernelLog);
+  if (event === 'gone' && log === '' && complaints !== '') {
+    throw new VmError(`QEMU could not run the VM: ${complaints.split('\n').at(-1)}`, undefined, complaints);
+  }
+  if (options.log !== undefined) {
+    copyLog(run.kernelLog, options.log);
+  }
+
+  const started = report(FILES.started);
+  const status = report(FILES.status);
+  const findings = scanLog(log);
+  const commandStatus = status === undefined || status === '' ? undefined : Number(status);
+  return {
+    ...judge({event, started: started !== undefined, commandStatus, failure: report(FILES.failure), findings, log, timeout: options.timeout ?? DEFAULTS.timeout}),
+    commandStatus,
+    accel: options.icount ? 'tcg' : setup.accel.accel,
+    accelReason: options.icount ? 'counted time needs it' : setup.accel.reason,
+    kernel: setup.kernel.release,
+    kernelLog: options.log === undefined ? run.kernelLog : resolve(options.log),
+    findings,
+    buildWarnings: setup.module?.warnings ?? [],
+    seconds: (performance.now() - start) / 1000,
+    bootSeconds: started === undefined ? undefined : Number(started),
+    out,
+  };
+}
+
+function copyLog(from: string, to: string): void {
+  try {
+    copyFileSync(from, to);
+  } catch (error) {
+    throw new VmError(`the kernel log could not be written to ${to}: ${messageOf(error)}; it is in ${from}`);
+  }
+}
+
+export interface Evidence {
+  event: Event;
+  started: boolean;
+  commandStatus: number | undefined;
+  /** What the guest's init could not do. */
+  failure: string | undefined;
+  findings: readonly Finding[];
+  log: string;
+  timeout: number;
+}
+
+/** The verdict, from everything that is known at the end. A command's own failure counts before the kernel's complaints. */
+export function judge(evidence: Evidence): {ending: Ending; status: number; reason: string | undefined} {
+  const {event, started, commandStatus, failure, findings, log, timeout} = evidence;
+  const complaint = headline(findings);
+  if (commandStatus !== undefined) {
+    if (complaint === undefined) {
+      return {ending: 'command', status: commandStatus, reason: undefined};
+    }
+    const more = findings.length > 1 ? ` (and ${findings.length - 1} more lines)` : '';
+    return {
+      ending: 'kernel-complained',
+      status: commandStatus === 0 ? EXIT.kernelComplained : commandStatus,
+      reason: `the kernel complained: ${complaint.text}${more}`,
+    };
+  }
+  const panic = findings.find(({kind}) => kind === 'panic');
+  if (panic !== undefined) {
+    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - /, '')}`};
+  }
+  if (failure !== undefined) {
+    return {ending: 'module-not-loaded', status: EXIT.moduleNotLoaded, reason: `a module did not load: ${failure}`};
+  }
+  const where = started ? 'the command' : 'the boot';
+  switch (event) {
+    case 'interrupted':
+      return {ending: 'interrupted', status: EXIT.interrupted, reason: 'interrupted'};
+    case 'time-limit':
+      return {
+        ending: 'time-limit',
+        status: EXIT.timeLimit,
+        reason: `${where} did not end within ${timeout} s (--timeout)${complaint === undefined ? '' : `; the kernel said: ${complaint.text}`}`,
+      };
+    default: {
+      const last = log.split('\n').map(withoutStamp).filter(Boolean).at(-1) ?? 'nothing';
+      return {
+        ending: 'guest-died',
+        status: EXIT.guestDied,
+        reason: `the guest went down before ${where} ended; its last word was: ${complaint?.text ?? last}`,
+      };
+    }
+  }
+}
