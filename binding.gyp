@@ -1,0 +1,27 @@
+{
+  'variables': {
+    # `npx node-gyp configure -- -Dframevec_asan=1` builds under AddressSanitizer.
+    'framevec_asan%': 0,
+  },
+  'targets': [{
+    'target_name': 'framevec',
+    'sources': [
+      'native/addon.cc',
+      'native/device.cc',
+      'native/frame_vector.cc',
+      'native/region.cc',
+      'native/view.cc',
+    ],
+    'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
+    'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+    'cflags': ['-Wall', '-Wextra', '-Werror', '-Wno-cast-function-type', '-fvisibility=hidden'],
+    'cflags_cc!': ['-std=gnu++14', '-std=gnu++17', '-std=gnu++20'],
+    'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
+    'conditions': [
+      ['framevec_asan==1', {
+        'cflags': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],
+        'ldflags': ['-fsanitize=address'],
+      }],
+    ],
+  }],
+}

@@ -1,0 +1,127 @@
+/** The addon: finds it, and says what it offers. Its numbers are those of native/results.h. */
+import bindings from 'bindings';
+import {fileURLToPath} from 'node:url';
+import {addonMissing} from './errors.js';
+
+/** Indices into {@link Addon.results}; a test compares them with native/results.h. */
+export const FIELD_ABI = 0;
+export const FIELD_PAGE_SIZE = 1;
+export const FIELD_MAX_FRAMES = 2;
+export const FIELD_FEATURES = 3;
+export const FIELD_KIND = 4;
+export const FIELD_STATE = 5;
+export const FIELD_CAPACITY = 6;
+export const FIELD_FRAMES = 7;
+export const FIELD_OFFSET = 8;
+export const FIELD_LENGTH = 9;
+export const FIELD_REASON = 10;
+export const FIELD_GUP_NS = 11;
+export const FIELD_CALL_NS = 12;
+export const FIELD_ADDRESS = 13;
+export const FIELD_FRAMES_ASKED = 14;
+export const FIELD_FAIL_ADDRESS = 15;
+export const FIELD_MEMLOCK_NEED = 16;
+export const FIELD_MEMLOCK_USED = 17;
+export const FIELD_MEMLOCK_LIMIT = 18;
+export const FIELD_REGION = 19;
+export const FIELD_HUGE_ADVICE = 20;
+
+/** A Float64Array in truth; this type knows that each of the fields is there. */
+export type Results = Readonly<Record<Field, number>>;
+type Field =
+  | typeof FIELD_ABI
+  | typeof FIELD_PAGE_SIZE
+  | typeof FIELD_MAX_FRAMES
+  | typeof FIELD_FEATURES
+  | typeof FIELD_KIND
+  | typeof FIELD_STATE
+  | typeof FIELD_CAPACITY
+  | typeof FIELD_FRAMES
+  | typeof FIELD_OFFSET
+  | typeof FIELD_LENGTH
+  | typeof FIELD_REASON
+  | typeof FIELD_GUP_NS
+  | typeof FIELD_CALL_NS
+  | typeof FIELD_ADDRESS
+  | typeof FIELD_FRAMES_ASKED
+  | typeof FIELD_FAIL_ADDRESS
+  | typeof FIELD_MEMLOCK_NEED
+  | typeof FIELD_MEMLOCK_USED
+  | typeof FIELD_MEMLOCK_LIMIT
+  | typeof FIELD_REGION
+  | typeof FIELD_HUGE_ADVICE;
+
+/** Answers of the addon that are its own; those from -1 to -4095 are the kernel's -errno. */
+export const REFUSED_BAD_ARGUMENT = -4999;
+export const REFUSED_CLOSED = -4998;
+export const REFUSED_EMPTY = -4997;
+export const REFUSED_UNALIGNED = -4996;
+export const REFUSED_CAPACITY_EXCEEDED = -4995;
+export const REFUSED_FOREIGN = -4994;
+export const REFUSED_NO_EXTERNAL = -4993;
+export const REFUSED_NO_ARRAYBUFFER = -4992;
+export const REFUSED_NOT_THE_DEVICE = -4991;
+
+/** A flag of {@link Addon.pin} that stays in the addon: the range may share pages with others. */
+export const PIN_UNALIGNED = 0x8000_0000;
+
+/** `HugePages` of native/region.h. */
+export const HUGE_LEAVE = 0;
+export const HUGE_NEVER = 1;
+export const HUGE_ADVISE = 2;
+export const HUGE_2M = 3;
+export const HUGE_1G = 4;
+
+/**
+ * The functions of framevec.node. All but `allocate` answer with a number: zero or more is success,
+ * less is -errno or one of `REFUSED_`. What else there is to tell is in `results`.
+ */
+export interface Addon {
+  readonly results: Results;
+  readonly pageSize: number;
+  readonly fields: Readonly<Record<string, number>>;
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Where the file is; set by `bindings`. */
+  readonly path?: string;
+  readonly openDevice: () => number;
+  readonly closeDevice: () => number;
+  readonly info: () => number;
+  readonly create: (capacity: number) => number;
+  readonly pin: (handle: number, view: ArrayBufferView, region: number, flags: number) => number;
+  readonly unpin: (handle: number, flags: number) => number;
+  readonly stat: (handle: number) => number;
+  readonly readPfns: (handle: number, into: BigUint64Array, first: number, count: number) => number;
+  readonly close: (handle: number) => number;
+  readonly descriptor: (handle: number) => number;
+  readonly allocate: (bytes: number, hugePages: number) => ArrayBuffer | number;
+  readonly closeRegion: (region: number) => number;
+  readonly disownRegion: (region: number) => number;
+  readonly regionOf: (view: ArrayBufferView) => number;
+  readonly detach: (buffer: ArrayBuffer) => number;
+}
+
+/**
+ * Loads framevec.node of the package at `root`: the one that was built there, else the prebuilt one.
+ *
+ * @throws FrameVectorError `ERR_FRAMEVEC_ADDON`: there is none, or it can't be loaded.
+ */
+export function loadAddon(root: string): Addon {
+  const options = {
+    bindings: 'framevec',
+    module_root: root,
+    prebuilt: `${process.platform}-${process.arch}`,
+    try: [
+      ['module_root', 'build', 'Release', 'bindings'],
+      ['module_root', 'build', 'Debug', 'bindings'],
+      ['module_root', 'prebuilds', 'prebuilt', 'bindings'],
+    ],
+  };
+  try {
+    return bindings(options) as Addon;
+  } catch (error) {
+    throw addonMissing(root, error);
+  }
+}
+
+/** dist/lib/addon.js lies two below the package. */
+export const addon = loadAddon(fileURLToPath(new URL('../../', import.meta.url)));

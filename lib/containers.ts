@@ -1,0 +1,181 @@
+/**
+ * What holds the bytes that shall be pinned, and whether they stay where they are. A reference to
+ * an ArrayBuffer keeps the object and not its memory: once it is detached and its new owner is
+ * collected, pinned pages belong to someone else. So each kind of container has its policy here.
+ */
+import {types} from 'node:util';
+import * as workerThreads from 'node:worker_threads';
+import {addon} from './addon.js';
+import {containerRefused, emptyTarget, invalidArgType} from './errors.js';
+import {PinnableMemory} from './pinnable_memory.js';
+
+/** A `WebAssembly.Memory`, of which the pin takes all. */
+export interface WebAssemblyMemory {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  grow(delta: number): number;
+}
+
+/**
+ * What can be pinned. Of a typed array, Buffer or DataView: the bytes that it shows; of all others:
+ * the whole.
+ */
+export type PinTarget = PinnableMemory | ArrayBufferView | ArrayBuffer | SharedArrayBuffer | WebAssemblyMemory;
+
+/**
+ * An ArrayBuffer or SharedArrayBuffer that has been looked at. `'owned'`: mapped by the addon, sound
+ * whatever becomes of the ArrayBuffer. `'shared'`, `'wasm'`: can't be detached under a pin. `'plain'`:
+ * of the JavaScript heap, marked as untransferable, which is as much as Node can do.
+ */
+export interface Container {
+  readonly kind: 'owned' | 'shared' | 'wasm' | 'plain';
+  /** The addon's handle of owned memory, -1 of all other. */
+  readonly region: number;
+  /** All of it: what is pinned if the target is no view itself. */
+  readonly whole: Uint8Array;
+}
+
+interface MaybeResizable {
+  readonly resizable?: boolean;
+  readonly detached?: boolean;
+}
+type Transfer = (this: ArrayBuffer, length?: number) => ArrayBuffer;
+
+// Taken now, so that no later patch of the prototype is called on a user's memory. Node 20 has none.
+const transfer = (ArrayBuffer.prototype as {transfer?: Transfer}).transfer;
+const {markAsUntransferable} = workerThreads;
+const {isMarkedAsUntransferable} = workerThreads as {isMarkedAsUntransferable?: (object: object) => boolean};
+
+const containers = new WeakMap<ArrayBufferLike, Container>();
+
+/** The view that a target stands for. */
+export function viewOf(target: PinTarget): ArrayBufferView {
+  if (ArrayBuffer.isView(target)) return target;
+  if (target instanceof PinnableMemory) {
+    if (target.closed) throw containerRefused('closed');
+    return target.bytes;
+  }
+  if (types.isAnyArrayBuffer(target)) return wholeOf(target);
+  if (isWebAssemblyMemory(target)) {
+    const {buffer} = target;
+    // Node 20 can't tell that an ArrayBuffer is a WebAssembly.Memory's, so it is noted here.
+    if (!types.isSharedArrayBuffer(buffer) && !containers.has(buffer)) remember(buffer, 'wasm', -1);
+    return wholeOf(buffer);
+  }
+  throw invalidArgType(
+    'target',
+    'PinnableMemory, a TypedArray, Buffer, DataView, ArrayBuffer, SharedArrayBuffer or WebAssembly.Memory',
+    target,
+  );
+}
+
+/**
+ * The container of a view. Looked at once; after that this is one look-up.
+ *
+ * @throws TypeError `ERR_FRAMEVEC_POOLED`, `_RESIZABLE`, `_FOREIGN`, `_DETACHED`
+ */
+export function containerOf(view: ArrayBufferView): Container {
+  return containers.get(view.buffer) ?? admit(view.buffer, view);
+}
+
+/** Whether this Node keeps an ArrayBuffer that is marked as untransferable from being detached. */
+export function canProtect(): boolean {
+  protects ??= probe();
+  return protects;
+}
+let protects: boolean | undefined;
+
+/** The error for a target that turned out to have no bytes. */
+export function withoutBytes(view: ArrayBufferView): Error {
+  const {buffer} = view;
+  if (types.isSharedArrayBuffer(buffer)) return emptyTarget();
+  return isDetached(buffer) ? containerRefused('detached') : emptyTarget();
+}
+
+function wholeOf(buffer: ArrayBufferLike): Uint8Array {
+  const known = containers.get(buffer);
+  if (known !== undefined) return known.whole;
+  if (!types.isSharedArrayBuffer(buffer) && isDetached(buffer)) throw containerRefused('detached');
+  return admit(buffer, new Uint8Array(buffer)).whole;
+}
+
+function remember(buffer: ArrayBufferLike, kind: Container['kind'], region: number): Container {
+  const container: Container = {kind, region, whole: new Uint8Array(buffer)};
+  containers.set(buffer, container);
+  return container;
+}
+
+function admit(buffer: ArrayBufferLike, view: ArrayBufferView): Container {
+  if (types.isSharedArrayBuffer(buffer)) return remember(buffer, 'shared', -1);
+  if (!types.isArrayBuffer(buffer)) throw invalidArgType('target', 'a view of an ArrayBuffer', view);
+  if (isDetached(buffer)) throw containerRefused('detached');
+  if (buffer.byteLength === 0) throw emptyTarget();
+  const region = addon.regionOf(new Uint8Array(buffer));
+  if (region >= 0) return remember(buffer, 'owned', region);
+  if ((buffer as MaybeResizable).resizable === true) throw containerRefused('resizable');
+  if (isPool(buffer, view)) throw containerRefused('pooled');
+  // Node marks every ArrayBuffer over an addon's memory. A second mark would make Node 24.21 abort.
+  if (isMarkedAsUntransferable?.(buffer) === true) throw containerRefused('foreign');
+  if (isUndetachable(buffer)) return remember(buffer, 'wasm', -1);
+  markAsUntransferable(buffer);
+  return remember(buffer, 'plain', -1);
+}
+
+function isDetached(buffer: ArrayBuffer): boolean {
+  if (buffer.byteLength > 0) return false;
+  const {detached} = buffer as MaybeResizable;
+  if (detached !== undefined) return detached;
+  try {
+    return new Uint8Array(buffer).length !== 0;
+  } catch {
+    return true;
+  }
+}
+
+// Pools are of Buffer.poolSize, and only Buffer slices them. The pool in use is known besides.
+function isPool(buffer: ArrayBuffer, view: ArrayBufferView): boolean {
+  if (buffer.byteLength !== Buffer.poolSize) return false;
+  return (Buffer.isBuffer(view) && view.byteLength < buffer.byteLength) || Buffer.allocUnsafe(1).buffer === buffer;
+}
+
+// transfer() looks at whether it may before it looks at the length, so this asks and never does it.
+// A WebAssembly.Memory says TypeError: to mark its ArrayBuffer would abort Node 24.21 at grow().
+function isUndetachable(buffer: ArrayBuffer): boolean {
+  if (transfer === undefined) return false;
+  try {
+    transfer.call(buffer, Infinity);
+  } catch (error) {
+    return !(error instanceof RangeError);
+  }
+  return false;
+}
+
+function isWebAssemblyMemory(target: unknown): target is WebAssemblyMemory {
+  return Object.prototype.toString.call(target) === '[object WebAssembly.Memory]';
+}
+
+function probe(): boolean {
+  const ways: ((buffer: ArrayBuffer) => void)[] = [
+    (buffer) => transfer?.call(buffer),
+    (buffer) => structuredClone(buffer, {transfer: [buffer]}),
+    (buffer) => {
+      let stream: {enqueue(chunk: Uint8Array): void} | undefined;
+      new ReadableStream({
+        type: 'bytes',
+        start(controller) {
+          stream = controller;
+        },
+      });
+      stream?.enqueue(new Uint8Array(buffer));
+    },
+  ];
+  return ways.every((detach) => {
+    const buffer = new ArrayBuffer(1);
+    markAsUntransferable(buffer);
+    try {
+      detach(buffer);
+    } catch {
+      // Refused, as it should be.
+    }
+    return buffer.byteLength === 1;
+  });
+}

@@ -1,0 +1,468 @@
+/** Every word that this library says when something is wrong. */
+import {getSystemErrorName, inspect} from 'node:util';
+import {FRAMEVEC_ABI, FRAMEVEC_DEVICE, type Reason} from './uapi.js';
+
+/** The range that a pin was asked for. */
+export interface AskedRange {
+  /** Address of its first byte. */
+  readonly address: number;
+  /** Bytes. */
+  readonly bytes: number;
+  /** Frames that the bytes lie in. */
+  readonly frames: number;
+  /** Whether the frames were to be written. */
+  readonly write: boolean;
+}
+
+/** RLIMIT_MEMLOCK as it stood when the pin was asked for, in frames. */
+export interface Memlock {
+  /** Frames that the pin needs. */
+  readonly need: number;
+  /** Frames that the process had pinned before. */
+  readonly used: number;
+  /** Frames that it may pin; `Infinity` without a limit or with CAP_IPC_LOCK. */
+  readonly limit: number;
+}
+
+/** Where and why a pin stopped before the end of its range. */
+export interface Stop {
+  readonly reason: Reason;
+  /** Byte of the target that is the first one not held. */
+  readonly offset: number;
+  /** The address of that byte. */
+  readonly address: number;
+  readonly asked: AskedRange;
+  readonly memlock: Memlock;
+}
+
+/** What a {@link FrameVectorError} tells beside its message. */
+export interface FrameVectorErrorDetails {
+  readonly code: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+  readonly path?: string;
+  readonly stop?: Stop | undefined;
+  readonly asked?: AskedRange | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * The kernel, the device or the machine said no. The message tells what was asked, what stood in
+ * the way, and what to do about it. A mistake in the call itself is a TypeError or RangeError with a
+ * `code` instead.
+ */
+export class FrameVectorError extends Error {
+  /** The name of the errno (`'ENOMEM'`), or a code of this library (`'ERR_FRAMEVEC_CLOSED'`). */
+  readonly code: string;
+  /** The negative errno, as in Node's own errors; without one if no syscall failed. */
+  declare readonly errno?: number;
+  /** The syscall that failed, for an ioctl with its name: `'ioctl(FRAMEVEC_IOC_PIN)'`. */
+  declare readonly syscall?: string;
+  /** The file that could not be opened. */
+  declare readonly path?: string;
+  /** Why a pin failed, where the kernel tells more than the errno. */
+  declare readonly reason?: Reason;
+  /** What a failed pin was asked for. */
+  declare readonly asked?: AskedRange;
+  /** Byte of the target that is the first one that could not be held. */
+  declare readonly failOffset?: number;
+  /** The address of that byte. */
+  declare readonly failAddress?: number;
+  /** The limit on pinned memory, told with a reason. */
+  declare readonly memlock?: Memlock;
+
+  constructor(message: string, details: FrameVectorErrorDetails) {
+    super(message, details.cause === undefined ? undefined : {cause: details.cause});
+    this.code = details.code;
+    if (details.errno !== undefined) this.errno = details.errno;
+    if (details.syscall !== undefined) this.syscall = details.syscall;
+    if (details.path !== undefined) this.path = details.path;
+    const {stop} = details;
+    if (stop !== undefined) {
+      this.reason = stop.reason;
+      this.failOffset = stop.offset;
+      this.failAddress = stop.address;
+      this.memlock = stop.memlock;
+    }
+    const asked = details.asked ?? stop?.asked;
+    if (asked !== undefined) this.asked = asked;
+  }
+}
+Object.defineProperty(FrameVectorError.prototype, 'name', {value: 'FrameVectorError', writable: true, configurable: true});
+
+/** A mistake in a call: a TypeError or RangeError with a stable code. */
+export type CodedError = Error & {readonly code: string};
+
+function coded(error: Error, code: string): CodedError {
+  return Object.assign(error, {code});
+}
+
+function received(value: unknown): string {
+  if (value === null || value === undefined) return `Received ${String(value)}`;
+  if (typeof value === 'function') return `Received function ${value.name}`;
+  if (typeof value === 'object') {
+    const name = (value.constructor as {name?: string} | undefined)?.name;
+    return name ? `Received an instance of ${name}` : `Received ${inspect(value, {depth: -1})}`;
+  }
+  return `Received type ${typeof value} (${inspect(value).slice(0, 28)})`;
+}
+
+/** In Node's words: `expected` is 'of type number', 'an instance of Foo'. */
+export function invalidArgType(name: string, expected: string, value: unknown): CodedError {
+  const what = name.includes('.') ? 'property' : 'argument';
+  return coded(new TypeError(`The "${name}" ${what} must be ${expected}. ${received(value)}`), 'ERR_INVALID_ARG_TYPE');
+}
+
+/** Throws unless it is an object. */
+export function requireObject(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value);
+}
+
+/** In Node's words: `range` is 'an integer', '>= 1 && <= 7'. */
+export function outOfRange(name: string, range: string, value: unknown): CodedError {
+  const shown = typeof value === 'number' ? grouped(value) : inspect(value);
+  return coded(
+    new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${shown}`),
+    'ERR_OUT_OF_RANGE',
+  );
+}
+
+function grouped(value: number): string {
+  if (!Number.isInteger(value)) return String(value);
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function count(frames: number): string {
+  return `${grouped(frames)} ${frames === 1 ? 'frame' : 'frames'}`;
+}
+
+/** In the largest unit that keeps it whole. */
+export function bytesInWords(bytes: number): string {
+  if (!Number.isFinite(bytes)) return 'no limit';
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && value % 1024 === 0 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${grouped(value)} ${unit === 0 && value === 1 ? 'byte' : units[unit]}`;
+}
+
+function hex(address: number): string {
+  return `0x${address.toString(16)}`;
+}
+
+// libuv does not know the one, and has another name for the other.
+const ERRNO_NAMES = new Map([
+  [-95, 'EOPNOTSUPP'],
+  [-133, 'EHWPOISON'],
+]);
+
+/** The name of a negative errno. */
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES.get(errno) ?? getSystemErrorName(errno);
+}
+
+const USE_ALLOC = 'use the memory of FrameVector.alloc()';
+
+interface ContainerRefusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Why a container's memory can't be pinned: what it is, what is wrong with that, the remedy. */
+export const CONTAINER_REFUSALS = {
+  pooled: {
+    code: 'ERR_FRAMEVEC_POOLED',
+    message:
+      "a slice of Buffer's pool: its page holds unrelated Buffers, which a device would see and overwrite; " +
+      `${USE_ALLOC}, or Buffer.alloc(), which has an ArrayBuffer of its own`,
+  },
+  resizable: {
+    code: 'ERR_FRAMEVEC_RESIZABLE',
+    message:
+      'a resizable ArrayBuffer: shrinking it gives pages back while they are pinned; ' +
+      `${USE_ALLOC}, or an ArrayBuffer without maxByteLength`,
+  },
+  foreign: {
+    code: 'ERR_FRAMEVEC_FOREIGN',
+    message:
+      'an ArrayBuffer over memory of another addon, or marked as untransferable by other code: framevec can ' +
+      `neither keep that memory in place nor tell when it is freed; ${USE_ALLOC} and copy`,
+  },
+  detached: {
+    code: 'ERR_FRAMEVEC_DETACHED',
+    message:
+      'detached: its memory was transferred, or its WebAssembly.Memory has grown; ' +
+      'pin a view of the new ArrayBuffer',
+  },
+  unprotected: {
+    code: 'ERR_FRAMEVEC_UNPROTECTED',
+    message:
+      `an ArrayBuffer of the JavaScript heap, and {strict: true}: Node ${process.version} cannot keep it from being ` +
+      'detached (by transfer() or a BYOB stream), after which its pinned memory would be given to others; ' +
+      `${USE_ALLOC} or a SharedArrayBuffer`,
+  },
+  closed: {
+    code: 'ERR_FRAMEVEC_CLOSED',
+    message: 'PinnableMemory that is closed; allocate anew',
+  },
+} as const satisfies Record<string, ContainerRefusal>;
+
+/** A container that may not be pinned. */
+export function containerRefused(kind: keyof typeof CONTAINER_REFUSALS): CodedError {
+  const {code, message} = CONTAINER_REFUSALS[kind];
+  return coded(new TypeError(`pin: the target is ${message}`), code);
+}
+
+/** The target has no bytes. */
+export function emptyTarget(): CodedError {
+  return coded(new RangeError('pin: the target has no bytes, so there is no frame to pin'), 'ERR_OUT_OF_RANGE');
+}
+
+/** A range that shares its first or last page with others. */
+export function unaligned(asked: AskedRange, pageSize: number): CodedError {
+  const before = asked.address % pageSize;
+  const end = (asked.address + asked.bytes) % pageSize;
+  const faults = [];
+  if (before !== 0) faults.push(`starts ${bytesInWords(before)} into a page`);
+  if (end !== 0) faults.push(`ends ${bytesInWords(pageSize - end)} before the end of one`);
+  return coded(
+    new RangeError(
+      `pin: the target (${bytesInWords(asked.bytes)}) ${faults.join(' and ')}, so a device would see and write what lies ` +
+        `beside it: ${USE_ALLOC}, which is page-aligned, or accept that with {unaligned: true}`,
+    ),
+    'ERR_FRAMEVEC_UNALIGNED',
+  );
+}
+
+/** More frames than the vector was made for. */
+export function capacityExceeded(asked: AskedRange, capacity: number): CodedError {
+  return coded(
+    new RangeError(
+      `pin: ${count(asked.frames)} (${bytesInWords(asked.bytes)}) asked, but the vector's capacity is ${grouped(capacity)}: ` +
+        `FrameVector.create(${asked.frames})`,
+    ),
+    'ERR_OUT_OF_RANGE',
+  );
+}
+
+/** A vector or memory that is closed. */
+export function closed(what: 'FrameVector' | 'PinnableMemory'): FrameVectorError {
+  return new FrameVectorError(`the ${what} is closed`, {code: 'ERR_FRAMEVEC_CLOSED'});
+}
+
+/** No framevec.node, or one that does not load. */
+export function addonMissing(root: string, cause: unknown): FrameVectorError {
+  const tries = (cause as {tries?: unknown} | null)?.tries;
+  const why = Array.isArray(tries)
+    ? `framevec.node is not built. Looked for:\n${tries.map((path) => `  ${String(path)}`).join('\n')}\n`
+    : `framevec.node does not load: ${cause instanceof Error ? cause.message : String(cause)}\n`;
+  return new FrameVectorError(`${why}Build it with \`npx node-gyp rebuild\` in ${root}, or \`npm rebuild framevec\``, {
+    code: 'ERR_FRAMEVEC_ADDON',
+    cause,
+  });
+}
+
+/** open() of the device failed. ENOENT and ENXIO say ENODEV too: all of them mean no module. */
+export function deviceUnavailable(errno: number): FrameVectorError {
+  const name = errnoName(errno);
+  const details = {syscall: 'open', path: FRAMEVEC_DEVICE};
+  if (name === 'ENOENT' || name === 'ENXIO' || name === 'ENODEV') {
+    return new FrameVectorError(
+      `no ${FRAMEVEC_DEVICE}: the kernel module is not loaded here. Load it with \`make load\` (as root), ` +
+        'or run the program in a VM that has it: `npx framevec vm -- COMMAND`',
+      {code: 'ENODEV', errno: -19, ...details},
+    );
+  }
+  if (name === 'EACCES' || name === 'EPERM') {
+    return new FrameVectorError(
+      `${FRAMEVEC_DEVICE} may not be opened by this user: it belongs to root, or to the group framevec where the udev ` +
+        'rule is installed. Join that group (`usermod -aG framevec USER`, then log in again), or run as root',
+      {code: name, errno, ...details},
+    );
+  }
+  return new FrameVectorError(`${FRAMEVEC_DEVICE} can't be opened: ${name}`, {code: name, errno, ...details});
+}
+
+/** The module speaks another ABI; `abi` is undefined if the device is not framevec's at all. */
+export function abiMismatch(abi: number | undefined): FrameVectorError {
+  const found = abi === undefined ? `${FRAMEVEC_DEVICE} is not framevec's device` : `the loaded module speaks ABI ${abi}`;
+  return new FrameVectorError(
+    `${found}, and this package speaks ABI ${FRAMEVEC_ABI}: build and load the module of this package ` +
+      '(`make load`), or run in its VM (`npx framevec vm -- COMMAND`)',
+    {code: 'ERR_FRAMEVEC_ABI', syscall: 'ioctl(FRAMEVEC_IOC_INFO)'},
+  );
+}
+
+/** INFO failed. */
+export function infoFailed(errno: number): FrameVectorError {
+  const code = errnoName(errno);
+  return new FrameVectorError(`info: ${code}`, {code, errno, syscall: 'ioctl(FRAMEVEC_IOC_INFO)'});
+}
+
+const TOO_MANY_FILES = 'too many open files: each vector is one. close() those that are not needed, or raise `ulimit -n`';
+
+/** CREATE failed. */
+export function createFailed(errno: number, capacity: number): FrameVectorError {
+  const code = errnoName(errno);
+  const why: Record<string, string> = {
+    EMFILE: TOO_MANY_FILES,
+    ENFILE: TOO_MANY_FILES,
+    ENOMEM: 'the kernel has no memory for so large a vector, or the memory cgroup allows none',
+  };
+  return new FrameVectorError(`create: a vector of ${count(capacity)} asked; ${why[code] ?? code}`, {
+    code,
+    errno,
+    syscall: 'ioctl(FRAMEVEC_IOC_CREATE)',
+  });
+}
+
+/** Why a pin stopped, and what helps. */
+export function stopInWords(stop: Stop, pageSize: number): string {
+  const at = `byte ${grouped(stop.offset)} of the target (address ${hex(stop.address)})`;
+  const kib = (frames: number): string => `${grouped((frames * pageSize) / 1024)} KiB`;
+  switch (stop.reason) {
+    case 'no-mapping':
+      return `nothing is mapped at ${at}: the memory has been unmapped; that of FrameVector.alloc() stays until close()`;
+    case 'not-readable':
+      return `${at} is mapped without PROT_READ: map or mprotect() it as readable`;
+    case 'not-writable':
+      return `${at} is mapped read-only: pin without {write: true}, or map it for writing`;
+    case 'kind-changes':
+      return `at ${at} ordinary memory ends and device memory begins, or the reverse: pin each with a vector of its own`;
+    case 'secret':
+      return `${at} is memfd_secret() memory, which no one else may see: copy what the device needs elsewhere`;
+    case 'file':
+      return (
+        `${at} is a shared mapping of a file whose writes its file system tracks, and a device's would escape it: ` +
+        'map it with MAP_PRIVATE, keep the file in tmpfs or hugetlbfs, or pin without {write: true}'
+      );
+    case 'dax':
+      return `${at} is a file system's storage itself (DAX), whose blocks may not be held: use a device DAX, or ordinary memory`;
+    case 'end-of-file':
+      return `${at} is mapped beyond the end of its file: make the file longer, or the range shorter`;
+    case 'memlock':
+      return (
+        `RLIMIT_MEMLOCK allows ${kib(stop.memlock.limit)} and ${kib(stop.memlock.used)} are pinned already: raise it with ` +
+        '`ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK'
+      );
+    case 'interrupted':
+      return 'a signal came first: pin again';
+    case 'owner':
+      return 'another process created the vector, and only that one may pin with it: create one here';
+    case 'force':
+      return (
+        '{force: true} overrides the protection of mappings, which the administrator has to allow: load the module with ' +
+        'allow_force=1, or better, pin without it'
+      );
+    case 'no-memory':
+      return `the kernel found no frame for ${at}, or none that may stay where it is: free memory, or pin less`;
+    case 'poison':
+      return `the memory behind ${at} has failed in hardware (see the kernel's log): use other memory`;
+    case 'refused':
+      return `get_user_pages() refused ${at}: a guard page, or memory that may not be pinned`;
+  }
+}
+
+/** PIN failed. */
+export function pinFailed(
+  errno: number,
+  asked: AskedRange,
+  stop: Stop | undefined,
+  held: number,
+  pageSize: number,
+): FrameVectorError {
+  const code = errnoName(errno);
+  const why: Record<string, string> = {
+    EBUSY: `the vector holds ${count(held)} already: unpin() first, or use another vector`,
+    EINTR: 'a signal came first: pin again',
+    ENOMEM: 'the kernel has no memory for it: free some, or pin less',
+  };
+  const words = stop === undefined ? (why[code] ?? code) : stopInWords(stop, pageSize);
+  return new FrameVectorError(`pin: ${count(asked.frames)} (${bytesInWords(asked.bytes)}) asked; ${words}`, {
+    code,
+    errno,
+    syscall: 'ioctl(FRAMEVEC_IOC_PIN)',
+    stop,
+    asked,
+  });
+}
+
+const NOTHING_HELD = 'the vector holds no frames: pin() first';
+
+/** UNPIN, STAT or READ_PFNS failed. */
+export function vectorFailed(method: 'unpin' | 'stat' | 'pfns', errno: number): FrameVectorError {
+  const code = errnoName(errno);
+  const why: Record<string, string> = {
+    ENODATA: NOTHING_HELD,
+    EPERM:
+      'frame numbers are told only to CAP_SYS_ADMIN, as in /proc/PID/pagemap: run as root. ' +
+      'Everything else works without',
+  };
+  const ioctl = {unpin: 'UNPIN', stat: 'STAT', pfns: 'READ_PFNS'}[method];
+  return new FrameVectorError(`${method}: ${why[code] ?? code}`, {code, errno, syscall: `ioctl(FRAMEVEC_IOC_${ioctl})`});
+}
+
+/** No memory from alloc(). */
+export function allocFailed(errno: number, bytes: number, hugePages: string | boolean | undefined): FrameVectorError {
+  const code = errnoName(errno);
+  let why = code;
+  if (hugePages === '2M' || hugePages === '1G') {
+    const [kb, unit] = hugePages === '2M' ? [2048, 2 ** 21] : [1048576, 2 ** 30];
+    const file = `/sys/kernel/mm/hugepages/hugepages-${kb}kB/nr_hugepages`;
+    why =
+      code === 'ENOMEM'
+        ? `the kernel has too few ${hugePages} pages reserved: \`echo ${Math.ceil(bytes / unit)} > ${file}\` (as root)`
+        : `this machine has no ${hugePages} pages (${code})`;
+  } else if (code === 'ENOMEM') {
+    why = 'the process may not map so much more (`ulimit -v`, vm.overcommit_memory, vm.max_map_count)';
+  }
+  return new FrameVectorError(`alloc: ${bytesInWords(bytes)} asked; ${why}`, {code, errno, syscall: 'mmap'});
+}
+
+/** A runtime without external ArrayBuffers. */
+export function noExternalBuffers(): FrameVectorError {
+  return new FrameVectorError(
+    'alloc: this runtime (Electron?) has no ArrayBuffers over memory of an addon; pin a SharedArrayBuffer instead',
+    {code: 'ERR_FRAMEVEC_NO_EXTERNAL_BUFFERS'},
+  );
+}
+
+/** close() of memory that a vector holds. */
+export function memoryPinned(): FrameVectorError {
+  return new FrameVectorError('close: the memory is pinned: unpin() or close() the vectors that hold it first', {
+    code: 'EBUSY',
+    errno: -16,
+  });
+}
+
+/** Something that can't be: an answer that no one foresaw. */
+export function unexpected(what: string, answer: number): FrameVectorError {
+  return new FrameVectorError(`${what}: unexpected answer ${answer} of the addon; please report it`, {
+    code: 'ERR_FRAMEVEC_INTERNAL',
+  });
+}
+
+/** Warns of a vector that was dropped while it held frames. */
+export function warnOfLeak(frames: number, stack: string | undefined): void {
+  process.emitWarning(
+    `A FrameVector was garbage collected while it held ${count(frames)}. They stay pinned until the process ends, as a ` +
+      'device may still write to them: call unpin() or close(), or declare it with `using`.',
+    {
+      type: 'FrameVectorWarning',
+      code: 'FRAMEVEC_LEAK',
+      detail: stack ?? 'NODE_DEBUG=framevec shows where it was created.',
+    },
+  );
+}
+
+/** Warns of an ArrayBuffer that was detached while it was pinned. */
+export function warnOfDetach(frames: number): void {
+  process.emitWarning(
+    `An ArrayBuffer was detached while ${count(frames)} of it were pinned. A device may have written to memory that ` +
+      `has another owner by now: ${USE_ALLOC}, or pin with {strict: true}.`,
+    {type: 'FrameVectorWarning', code: 'FRAMEVEC_DETACHED'},
+  );
+}

@@ -1,0 +1,559 @@
+import {inspect, types} from 'node:util';
+import {
+  addon,
+  FIELD_ABI,
+  FIELD_ADDRESS,
+  FIELD_CALL_NS,
+  FIELD_CAPACITY,
+  FIELD_FAIL_ADDRESS,
+  FIELD_FEATURES,
+  FIELD_FRAMES,
+  FIELD_FRAMES_ASKED,
+  FIELD_GUP_NS,
+  FIELD_KIND,
+  FIELD_LENGTH,
+  FIELD_MAX_FRAMES,
+  FIELD_MEMLOCK_LIMIT,
+  FIELD_MEMLOCK_NEED,
+  FIELD_MEMLOCK_USED,
+  FIELD_OFFSET,
+  FIELD_PAGE_SIZE,
+  FIELD_REASON,
+  FIELD_STATE,
+  PIN_UNALIGNED,
+  REFUSED_BAD_ARGUMENT,
+  REFUSED_CAPACITY_EXCEEDED,
+  REFUSED_CLOSED,
+  REFUSED_EMPTY,
+  REFUSED_FOREIGN,
+  REFUSED_NOT_THE_DEVICE,
+  REFUSED_UNALIGNED,
+} from './addon.js';
+import {canProtect, containerOf, viewOf, withoutBytes, type Container, type PinTarget} from './containers.js';
+import {
+  abiMismatch,
+  capacityExceeded,
+  closed,
+  containerRefused,
+  createFailed,
+  deviceUnavailable,
+  errnoName,
+  infoFailed,
+  invalidArgType,
+  outOfRange,
+  pinFailed,
+  requireObject,
+  unaligned,
+  unexpected,
+  vectorFailed,
+  warnOfDetach,
+  warnOfLeak,
+  type AskedRange,
+  type Stop,
+} from './errors.js';
+import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
+import {
+  FRAMEVEC_ABI,
+  FRAMEVEC_FEATURE_FORCE,
+  FRAMEVEC_FEATURE_PFNS,
+  FRAMEVEC_PIN_FORCE,
+  FRAMEVEC_PIN_PARTIAL,
+  FRAMEVEC_PIN_TIMING,
+  FRAMEVEC_PIN_WRITE,
+  FRAMEVEC_STATE_GOT_REF,
+  FRAMEVEC_STATE_WRITE,
+  FRAMEVEC_UNPIN_TIMING,
+  KINDS,
+  REASONS,
+  type Kind,
+} from './uapi.js';
+
+/** Options of {@link FrameVector.pin}. All are off by default. */
+export interface PinOptions {
+  /**
+   * The frames will be written to: each page gets a frame of its own now, and is marked dirty at
+   * unpin. A pin for reading may keep an old frame once the process writes, on Linux 5.10 and 6.1.
+   */
+  write?: boolean | undefined;
+  /** Overrides the mapping's protection (FOLL_FORCE). Needs the module parameter allow_force=1. You do not want this. */
+  force?: boolean | undefined;
+  /** Fewer frames than asked for will do; {@link FrameVector.stopped} tells where and why it stopped. */
+  partial?: boolean | undefined;
+  /** The range may share its first and last page with other memory, which a device would see. */
+  unaligned?: boolean | undefined;
+  /** Measure: see {@link FrameVector.timing}. */
+  timing?: boolean | undefined;
+  /** Refuse an ArrayBuffer of the JavaScript heap that this Node can't keep from being detached. */
+  strict?: boolean | undefined;
+}
+
+/** Options of {@link FrameVector.unpin}. */
+export interface UnpinOptions {
+  /** Measure: see {@link FrameVector.timing}. */
+  timing?: boolean | undefined;
+}
+
+/** Nanoseconds that the kernel spent. */
+export interface Timing {
+  /** In pin_user_pages() or unpin_user_pages() alone. */
+  readonly gupNs: number;
+  /** In the whole ioctl. */
+  readonly callNs: number;
+}
+
+/** What {@link FrameVector.stat} tells: the kernel's own view of the vector. */
+export interface Stat {
+  readonly kind: Kind;
+  /** Frames it can hold. */
+  readonly capacity: number;
+  /** Frames it holds. */
+  readonly frames: number;
+  /** Bytes from the start of the first frame to the first byte. */
+  readonly offset: number;
+  /** Bytes it holds. */
+  readonly byteLength: number;
+  /** Pinned for write. */
+  readonly write: boolean;
+  /** unpin() has references to give back: not so of frame numbers. */
+  readonly gotRef: boolean;
+}
+
+/** What {@link info} tells of the loaded module. */
+export interface ModuleInfo {
+  /** Always the one that this package speaks: another is an error. */
+  readonly abi: number;
+  /** Bytes in a frame. */
+  readonly pageSize: number;
+  /** The largest capacity of a vector, frames. */
+  readonly maxFrames: number;
+  readonly features: {
+    /** The module was loaded with allow_force=1. */
+    readonly force: boolean;
+    /** This process may read frame numbers. */
+    readonly pfns: boolean;
+  };
+}
+
+/**
+ * The part of a vector that outlives its FrameVector: what is rooted while frames are held, so that
+ * the memory stays and the FrameVector's collection can still be noticed.
+ */
+interface Hold {
+  handle: number;
+  frames: number;
+  target: PinTarget | undefined;
+  stack: string | undefined;
+}
+
+// Hoisted: a call through a const costs 3 ns less than one through a property.
+const {pin, unpin, readPfns, results, pageSize} = addon;
+const CLOSED = -1;
+const SLOT_MASK = 0xf_ffff;
+
+/** Pinned vectors by slot: a Set would cost 40 ns a pin. */
+const pinned: (Hold | undefined)[] = [];
+
+const collected = new FinalizationRegistry<Hold>((hold) => {
+  if (hold.handle === CLOSED) return;
+  if (hold.frames > 0) {
+    // Never unpinned here: a device may still write to the frames.
+    warnOfLeak(hold.frames, hold.stack);
+    return;
+  }
+  addon.close(hold.handle);
+  hold.handle = CLOSED;
+});
+
+// A stack a vector is dear, so only who looks for a leak pays.
+const traced =
+  /(^|,)(framevec|\*)(,|$)/i.test(process.env.NODE_DEBUG ?? '') ||
+  process.execArgv.includes('--trace-warnings') ||
+  (process.env.NODE_OPTIONS ?? '').includes('--trace-warnings');
+
+let opened = false;
+
+/**
+ * Opens the device, if this environment has not yet, and asks the module what it is.
+ *
+ * @throws FrameVectorError `ENODEV` - the module is not loaded; `EACCES` - this user may not;
+ *   `ERR_FRAMEVEC_ABI` - the module is of another version
+ */
+export function info(): ModuleInfo {
+  openDevice();
+  const answer = addon.info();
+  if (answer < 0) throw infoFailed(answer);
+  const features = results[FIELD_FEATURES];
+  return {
+    abi: results[FIELD_ABI],
+    pageSize: results[FIELD_PAGE_SIZE],
+    maxFrames: results[FIELD_MAX_FRAMES],
+    features: {force: (features & FRAMEVEC_FEATURE_FORCE) !== 0, pfns: (features & FRAMEVEC_FEATURE_PFNS) !== 0},
+  };
+}
+
+function openDevice(): void {
+  if (opened) return;
+  const answer = addon.openDevice();
+  if (answer < 0) throw deviceUnavailable(answer);
+  const told = addon.info();
+  if (told === 0 && results[FIELD_ABI] === FRAMEVEC_ABI) {
+    opened = true;
+    return;
+  }
+  addon.closeDevice();
+  if (told === 0) throw abiMismatch(results[FIELD_ABI]);
+  throw told === REFUSED_NOT_THE_DEVICE ? abiMismatch(undefined) : infoFailed(told);
+}
+
+/**
+ * The page frames behind a range of memory: of ordinary memory *pinned*, so that they stay the
+ * process's until unpin; of device memory *noted*, by their numbers. The kernel's half is the
+ * descriptor {@link fd}, which gives everything back when it is closed, by whatever end.
+ *
+ * It belongs to the thread that made it. Reuse one for many pins: pin() and unpin() allocate
+ * nothing.
+ */
+export class FrameVector implements Disposable {
+  /** The most frames that it can hold. */
+  readonly capacity: number;
+  readonly #hold: Hold;
+  #container: Container | undefined;
+  #kind = 0;
+  #offset = 0;
+  #byteLength = 0;
+  #stopped: Stop | undefined;
+  #gupNs = -1;
+  #callNs = -1;
+
+  /**
+   * Makes an empty vector (the seed's pfns_vector_create()).
+   *
+   * @param capacity - the most frames that it shall hold, 1 to {@link ModuleInfo.maxFrames}
+   * @throws TypeError, RangeError - wrong capacity
+   * @throws FrameVectorError as {@link info}; `ENOMEM`; `EMFILE`, `ENFILE` - too many descriptors
+   */
+  static create(capacity: number): FrameVector {
+    if (typeof capacity !== 'number') throw invalidArgType('capacity', 'of type number', capacity);
+    if (!Number.isSafeInteger(capacity)) throw outOfRange('capacity', 'an integer', capacity);
+    if (capacity < 1) throw outOfRange('capacity', '>= 1', capacity);
+    openDevice();
+    const handle = addon.create(capacity);
+    if (handle >= 0) return new FrameVector(capacity, handle);
+    if (errnoName(handle) === 'EINVAL') throw outOfRange('capacity', `>= 1 && <= ${info().maxFrames}`, capacity);
+    throw createFailed(handle, capacity);
+  }
+
+  /**
+   * Makes a vector as large as the target needs, and pins: for those who want no reuse.
+   *
+   * @throws as {@link create} and {@link FrameVector.prototype.pin}
+   */
+  static pin(target: PinTarget, options?: PinOptions): FrameVector {
+    const {byteLength} = viewOf(target);
+    // One more than the bytes need if they may start within a page.
+    const frames = Math.ceil(byteLength / pageSize) + (options?.unaligned === true ? 1 : 0);
+    const vector = FrameVector.create(Math.max(frames, 1));
+    try {
+      vector.pin(target, options);
+    } catch (error) {
+      vector.close();
+      throw error;
+    }
+    return vector;
+  }
+
+  /**
+   * Allocates page-aligned memory, the best there is to pin.
+   *
+   * @throws as {@link PinnableMemory.alloc}
+   */
+  static alloc(bytes: number, options?: AllocOptions): PinnableMemory {
+    return PinnableMemory.alloc(bytes, options);
+  }
+
+  private constructor(capacity: number, handle: number) {
+    this.capacity = capacity;
+    this.#hold = {handle, frames: 0, target: undefined, stack: traced ? creationStack() : undefined};
+    collected.register(this, this.#hold, this.#hold);
+  }
+
+  /**
+   * Holds the frames behind the target's bytes (the seed's get_vaddr_pfns(); pin_user_pages_fast()
+   * with FOLL_LONGTERM, or a walk of a VM_IO | VM_PFNMAP mapping). The target is kept from being
+   * collected until unpin.
+   *
+   * @returns the frames held; with `partial` maybe fewer than asked for, see {@link stopped}
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_FRAMEVEC_POOLED`, `_RESIZABLE`, `_FOREIGN`,
+   *   `_DETACHED`, `_UNPROTECTED`, `_CLOSED` - a container that may not be pinned
+   * @throws RangeError `ERR_FRAMEVEC_UNALIGNED`; `ERR_OUT_OF_RANGE` - no bytes, or more frames than
+   *   the capacity
+   * @throws FrameVectorError `EBUSY` - it holds frames already; `EFAULT`, `ENOMEM`, `EPERM`, `EINTR`,
+   *   `EOPNOTSUPP`, `EHWPOISON` with a `reason`. Nothing is pinned then.
+   */
+  pin(target: PinTarget, options?: PinOptions): number {
+    const hold = this.#hold;
+    const flags = options === undefined ? 0 : pinFlags(options);
+    const view = viewOf(target);
+    const container = containerOf(view);
+    if (container.kind === 'plain' && options?.strict === true && !canProtect()) throw containerRefused('unprotected');
+    let frames = pin(hold.handle, view, container.region, flags);
+    if (frames < 0) frames = this.#pinAgain(frames, target, view, container, flags);
+    hold.frames = frames;
+    hold.target = target;
+    pinned[hold.handle & SLOT_MASK] = hold;
+    this.#container = container;
+    this.#kind = results[FIELD_KIND];
+    this.#offset = results[FIELD_OFFSET];
+    if (results[FIELD_REASON] === 0) {
+      this.#byteLength = results[FIELD_LENGTH];
+      this.#stopped = undefined;
+    } else {
+      this.#byteLength = frames * pageSize - this.#offset;
+      this.#stopped = stopOf(askedRange(flags));
+    }
+    if ((flags & FRAMEVEC_PIN_TIMING) !== 0) this.#measured();
+    return frames;
+  }
+
+  /**
+   * Lets the frames go (the seed's put_vaddr_pfns(); unpin_user_pages_dirty_lock()). The vector is
+   * empty then, and ready for the next pin.
+   *
+   * @returns the frames that were held
+   * @throws FrameVectorError `ENODATA` - it holds none; `ERR_FRAMEVEC_CLOSED`
+   */
+  unpin(options?: UnpinOptions): number {
+    const hold = this.#hold;
+    const flags = options === undefined ? 0 : unpinFlags(options);
+    const frames = unpin(hold.handle, flags);
+    if (frames < 0) throw this.#failed('unpin', frames);
+    this.#forget();
+    if (flags !== 0) this.#measured();
+    return frames;
+  }
+
+  /**
+   * Reads frame numbers, as in /proc/PID/pagemap. The kernel writes them straight into the array.
+   *
+   * @param into - where to; by default a new array for all of them
+   * @param first - index of the first frame to read
+   * @returns `into`, or the part of it that has been filled
+   * @throws FrameVectorError `EPERM` - only CAP_SYS_ADMIN may; `ENODATA`; `ERR_FRAMEVEC_CLOSED`
+   */
+  pfns(into?: BigUint64Array, first = 0): BigUint64Array {
+    const {handle, frames} = this.#hold;
+    if (into !== undefined && !types.isBigUint64Array(into)) {
+      throw invalidArgType('into', 'an instance of BigUint64Array', into);
+    }
+    if (typeof first !== 'number') throw invalidArgType('first', 'of type number', first);
+    if (handle === CLOSED) throw closed('FrameVector');
+    if (frames === 0) throw vectorFailed('pfns', -61);
+    if (!Number.isInteger(first) || first < 0 || first >= frames) {
+      throw outOfRange('first', `an integer >= 0 && < ${frames}`, first);
+    }
+    const wanted = into ?? new BigUint64Array(frames - first);
+    const count = Math.min(wanted.length, frames - first);
+    if (count === 0) throw outOfRange('into.length', '>= 1', 0);
+    const answer = readPfns(handle, wanted, first, count);
+    if (answer < 0) throw this.#failed('pfns', answer);
+    return count === wanted.length ? wanted : wanted.subarray(0, count);
+  }
+
+  /**
+   * Asks the kernel what the vector holds. The getters tell the same from memory.
+   *
+   * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`
+   */
+  stat(): Stat {
+    const answer = addon.stat(this.#hold.handle);
+    if (answer < 0) throw this.#failed('stat', answer);
+    const state = results[FIELD_STATE];
+    return {
+      kind: KINDS[results[FIELD_KIND]] ?? 'none',
+      capacity: results[FIELD_CAPACITY],
+      frames: results[FIELD_FRAMES],
+      offset: results[FIELD_OFFSET],
+      byteLength: results[FIELD_LENGTH],
+      write: (state & FRAMEVEC_STATE_WRITE) !== 0,
+      gotRef: (state & FRAMEVEC_STATE_GOT_REF) !== 0,
+    };
+  }
+
+  /** Lets the frames go and closes the descriptor (the seed's pfns_vector_destroy()). A second close() does nothing. */
+  close(): void {
+    const hold = this.#hold;
+    if (hold.handle === CLOSED) return;
+    const {handle} = hold;
+    this.#forget();
+    hold.handle = CLOSED;
+    collected.unregister(hold);
+    const answer = addon.close(handle);
+    if (answer < 0) throw unexpected('close', answer);
+  }
+
+  /** The same as {@link close}: `using vector = FrameVector.create(16)`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** What it holds. */
+  get kind(): Kind {
+    return KINDS[this.#kind] ?? 'none';
+  }
+
+  /** Frames that it holds. */
+  get length(): number {
+    return this.#hold.frames;
+  }
+
+  /** Bytes from the start of the first frame to the first byte of the target. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Bytes of the target that it holds. */
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  /** Where and why a pin with `partial` stopped early; undefined if it holds all that was asked for. */
+  get stopped(): Stop | undefined {
+    return this.#stopped;
+  }
+
+  /** Of the last pin() or unpin() that was called with `timing`. */
+  get timing(): Timing | undefined {
+    return this.#callNs < 0 ? undefined : {gupNs: this.#gupNs, callNs: this.#callNs};
+  }
+
+  /** Whether {@link close} has been called. */
+  get closed(): boolean {
+    return this.#hold.handle === CLOSED;
+  }
+
+  /**
+   * The descriptor, for /proc/self/fdinfo and strace. It stays the vector's: never close it.
+   *
+   * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`
+   */
+  get fd(): number {
+    const answer = addon.descriptor(this.#hold.handle);
+    if (answer < 0) throw closed('FrameVector');
+    return answer;
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: object): string {
+    if (this.closed) return 'FrameVector {closed}';
+    const {fd, capacity, kind, length, offset, byteLength, stopped, timing} = this;
+    const shown = {fd, capacity, kind, length};
+    if (kind !== 'none') Object.assign(shown, {offset, byteLength});
+    if (stopped !== undefined) Object.assign(shown, {stopped: stopped.reason});
+    if (timing !== undefined) Object.assign(shown, {timing});
+    return `FrameVector ${inspect(shown, options)}`;
+  }
+
+  #measured(): void {
+    this.#gupNs = results[FIELD_GUP_NS];
+    this.#callNs = results[FIELD_CALL_NS];
+  }
+
+  #forget(): void {
+    const hold = this.#hold;
+    const target = this.#container;
+    if (target?.kind === 'plain' && target.whole.byteLength === 0) warnOfDetach(hold.frames);
+    pinned[hold.handle & SLOT_MASK] = undefined;
+    hold.target = undefined;
+    hold.frames = 0;
+    this.#container = undefined;
+    this.#kind = 0;
+    this.#offset = 0;
+    this.#byteLength = 0;
+    this.#stopped = undefined;
+  }
+
+  /** The rare half of pin(): an error, or a typed array that is newer than the addon's Node-API. */
+  #pinAgain(answer: number, target: PinTarget, view: ArrayBufferView, container: Container, flags: number): number {
+    const asked = askedRange(flags);
+    switch (answer) {
+      case REFUSED_BAD_ARGUMENT: {
+        const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+        const again = pin(this.#hold.handle, bytes, container.region, flags);
+        if (again >= 0) return again;
+        if (again === REFUSED_BAD_ARGUMENT) throw unexpected('pin', again);
+        return this.#pinAgain(again, target, bytes, container, flags);
+      }
+      case REFUSED_CLOSED:
+        throw this.closed ? closed('FrameVector') : containerRefused('closed');
+      case REFUSED_EMPTY:
+        throw withoutBytes(view);
+      case REFUSED_UNALIGNED:
+        throw unaligned(asked, pageSize);
+      case REFUSED_CAPACITY_EXCEEDED:
+        throw capacityExceeded(asked, this.capacity);
+      case REFUSED_FOREIGN:
+        throw containerRefused('foreign');
+    }
+    if (answer < -4095) throw unexpected('pin', answer);
+    throw pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
+  }
+
+  #failed(method: 'unpin' | 'stat' | 'pfns', answer: number): Error {
+    if (answer === REFUSED_CLOSED) return closed('FrameVector');
+    return answer < -4095 ? unexpected(method, answer) : vectorFailed(method, answer);
+  }
+}
+
+function creationStack(): string {
+  const created: {stack?: string} = {};
+  Error.captureStackTrace(created, creationStack);
+  return (created.stack ?? '').replace(/^[^\n]*\n/, '');
+}
+
+function pinFlags(options: PinOptions): number {
+  requireObject('options', options);
+  let flags = 0;
+  if (enabled(options.write, 'write')) flags |= FRAMEVEC_PIN_WRITE;
+  if (enabled(options.force, 'force')) flags |= FRAMEVEC_PIN_FORCE;
+  if (enabled(options.partial, 'partial')) flags |= FRAMEVEC_PIN_PARTIAL;
+  if (enabled(options.timing, 'timing')) flags |= FRAMEVEC_PIN_TIMING;
+  enabled(options.strict, 'strict');
+  return enabled(options.unaligned, 'unaligned') ? flags + PIN_UNALIGNED : flags;
+}
+
+function unpinFlags(options: UnpinOptions): number {
+  requireObject('options', options);
+  return enabled(options.timing, 'timing') ? FRAMEVEC_UNPIN_TIMING : 0;
+}
+
+function enabled(value: unknown, name: string): boolean {
+  if (value === undefined || typeof value === 'boolean') return value === true;
+  throw invalidArgType(`options.${name}`, 'of type boolean', value);
+}
+
+function askedRange(flags: number): AskedRange {
+  return {
+    address: results[FIELD_ADDRESS],
+    bytes: results[FIELD_LENGTH],
+    frames: results[FIELD_FRAMES_ASKED],
+    write: (flags & FRAMEVEC_PIN_WRITE) !== 0,
+  };
+}
+
+function stopOf(asked: AskedRange): Stop | undefined {
+  const reason = REASONS[results[FIELD_REASON]];
+  if (reason === undefined || reason === 'none') return undefined;
+  const address = results[FIELD_FAIL_ADDRESS];
+  return {
+    reason,
+    // The first page that fails may begin before the target does.
+    offset: Math.max(address - asked.address, 0),
+    address,
+    asked,
+    memlock: {
+      need: results[FIELD_MEMLOCK_NEED],
+      used: results[FIELD_MEMLOCK_USED],
+      limit: results[FIELD_MEMLOCK_LIMIT],
+    },
+  };
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// What lib/addon.ts sees: functions of numbers and views that answer with a number (results.h).
+// They convert and check, and do nothing else. Nothing here throws: lib/ words the errors.
+#include <napi.h>
+
+#include <cmath>
+#include <memory>
+
+#include "environment.h"
+
+namespace framevec {
+namespace {
+
+using Napi::CallbackInfo;
+using Napi::Value;
+
+Environment& EnvironmentOf(const CallbackInfo& info) {
+  return *static_cast<Environment*>(info.Data());
+}
+
+Value Answer(const CallbackInfo& info, int value) {
+  napi_value result = nullptr;
+  // Can't fail but for a null argument.
+  if (napi_create_int32(info.Env(), value, &result) != napi_ok) return Value();
+  return Value(info.Env(), result);
+}
+
+bool Get(const CallbackInfo& info, size_t index, int32_t* out) {
+  return napi_get_value_int32(info.Env(), info[index], out) == napi_ok;
+}
+
+bool Get(const CallbackInfo& info, size_t index, uint32_t* out) {
+  return napi_get_value_uint32(info.Env(), info[index], out) == napi_ok;
+}
+
+bool Get(const CallbackInfo& info, size_t index, uint64_t* out) {
+  double value;
+  if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok) return false;
+  if (!(value >= 0 && value <= 9007199254740991.0)) return false;
+  *out = static_cast<uint64_t>(value);
+  return true;
+}
+
+bool Get(const CallbackInfo& info, size_t index, View* out) {
+  return View::Of(info.Env(), info[index], out);
+}
+
+Value OpenDevice(const CallbackInfo& info) {
+  return Answer(info, EnvironmentOf(info).device.Open());
+}
+
+Value CloseDevice(const CallbackInfo& info) {
+  EnvironmentOf(info).device.Close();
+  return Answer(info, 0);
+}
+
+Value Info(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
+  return Answer(info, env.device.Info(&env.results));
+}
+
+Value Create(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
+  uint64_t capacity;
+  if (!Get(info, 0, &capacity)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, env.vectors.Create(env.device.fd(), capacity));
+}
+
+Value Pin(const CallbackInfo& info) {
+  int32_t handle, region;
+  uint32_t flags;
+  View view;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &view) || !Get(info, 2, &region) ||
+      !Get(info, 3, &flags)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).vectors.Pin(handle, view, region, flags));
+}
+
+Value Unpin(const CallbackInfo& info) {
+  int32_t handle;
+  uint32_t flags;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &flags)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Unpin(handle, flags));
+}
+
+Value Stat(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Stat(handle));
+}
+
+Value ReadPfns(const CallbackInfo& info) {
+  int32_t handle;
+  View into;
+  uint64_t first, count;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &into) || !Get(info, 2, &first) ||
+      !Get(info, 3, &count)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).vectors.ReadPfns(handle, into, first, count));
+}
+
+Value Close(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Close(handle));
+}
+
+Value Descriptor(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Descriptor(handle));
+}
+
+// An ArrayBuffer, or a number that tells why not.
+Value Allocate(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
+  uint64_t length;
+  int32_t huge;
+  if (!Get(info, 0, &length) || length == 0 || !Get(info, 1, &huge) || huge < kHugeLeave ||
+      huge > kHuge1G) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  napi_value buffer = nullptr;
+  const int status =
+      env.regions.Allocate(info.Env(), length, static_cast<HugePages>(huge), &env.results, &buffer);
+  return status < 0 ? Answer(info, status) : Value(info.Env(), buffer);
+}
+
+Value CloseRegion(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).regions.Close(handle));
+}
+
+Value DisownRegion(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  EnvironmentOf(info).regions.Disown(handle);
+  return Answer(info, 0);
+}
+
+// The region that a view lies in, or -1.
+Value RegionOf(const CallbackInfo& info) {
+  View view;
+  if (!Get(info, 0, &view)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).regions.FindByAddress(view.address));
+}
+
+// For Node 20, which has no ArrayBuffer.prototype.transfer().
+Value Detach(const CallbackInfo& info) {
+  return Answer(info, napi_detach_arraybuffer(info.Env(), info[0]) == napi_ok
+                          ? 0
+                          : int{kREFUSED_BAD_ARGUMENT});
+}
+
+template <Napi::Function::Callback callback>
+void Export(Napi::Object exports, const char* name, Environment* env) {
+  exports.Set(name, Napi::Function::New<callback>(exports.Env(), name, env));
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto owned = std::make_unique<Environment>();
+  Environment* environment = owned.get();
+  env.SetInstanceData(owned.release());
+
+  Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kFieldCount * sizeof(double));
+  if (env.IsExceptionPending()) return exports;
+  environment->results.Attach(static_cast<double*>(memory.Data()));
+  environment->results_memory = Napi::Persistent(memory);
+  exports.Set("results", Napi::Float64Array::New(env, kFieldCount, memory, 0));
+  exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(environment->page_size)));
+
+  // What lib/addon.ts repeats as constants; a test compares them.
+  Napi::Object fields = Napi::Object::New(env);
+#define X(name) fields.Set(#name, Napi::Number::New(env, k##name));
+  FRAMEVEC_FIELDS(X)
+#undef X
+  exports.Set("fields", fields);
+  Napi::Object refusals = Napi::Object::New(env);
+#define X(name) refusals.Set(#name, Napi::Number::New(env, kREFUSED_##name));
+  FRAMEVEC_REFUSALS(X)
+#undef X
+  exports.Set("refusals", refusals);
+
+  Export<OpenDevice>(exports, "openDevice", environment);
+  Export<CloseDevice>(exports, "closeDevice", environment);
+  Export<Info>(exports, "info", environment);
+  Export<Create>(exports, "create", environment);
+  Export<Pin>(exports, "pin", environment);
+  Export<Unpin>(exports, "unpin", environment);
+  Export<Stat>(exports, "stat", environment);
+  Export<ReadPfns>(exports, "readPfns", environment);
+  Export<Close>(exports, "close", environment);
+  Export<Descriptor>(exports, "descriptor", environment);
+  Export<Allocate>(exports, "allocate", environment);
+  Export<CloseRegion>(exports, "closeRegion", environment);
+  Export<DisownRegion>(exports, "disownRegion", environment);
+  Export<RegionOf>(exports, "regionOf", environment);
+  Export<Detach>(exports, "detach", environment);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(framevec, Init)
+
+}  // namespace framevec

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "device.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+
+#include "../kmod/uapi/framevec.h"
+
+namespace framevec {
+
+// The header is the module's contract; these are its first published sizes.
+static_assert(sizeof(framevec_info) == 32);
+static_assert(sizeof(framevec_create) == 24);
+static_assert(sizeof(framevec_pin) == 96);
+static_assert(sizeof(framevec_unpin) == 32);
+static_assert(sizeof(framevec_stat) == 40);
+static_assert(sizeof(framevec_read_pfns) == 32);
+
+int Device::Open() {
+  if (fd_) return 0;
+  int fd = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  fd_ = UniqueFd(fd);
+  return 0;
+}
+
+int Device::Info(Results* results) const {
+  framevec_info info{};
+  info.size = sizeof info;
+  if (ioctl(fd_.get(), FRAMEVEC_IOC_INFO, &info) < 0) {
+    return errno == ENOTTY ? int{kREFUSED_NOT_THE_DEVICE} : -errno;
+  }
+  results->Set(kABI, info.abi);
+  results->Set(kPAGE_SIZE, info.page_size);
+  results->Set(kMAX_FRAMES, uint64_t{info.max_frames});
+  results->Set(kFEATURES, uint64_t{info.features});
+  return 0;
+}
+
+}  // namespace framevec

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#ifndef FRAMEVEC_DEVICE_H_
+#define FRAMEVEC_DEVICE_H_
+
+#include "results.h"
+#include "unique_fd.h"
+
+namespace framevec {
+
+// /dev/framevec. Opened when it is first needed, once an environment.
+class Device {
+ public:
+  // 0, or -errno of open().
+  int Open();
+  void Close() { fd_.Reset(); }
+  // INFO into the results: 0, -errno, or kREFUSED_NOT_THE_DEVICE.
+  int Info(Results* results) const;
+  int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+}  // namespace framevec
+
+#endif  // FRAMEVEC_DEVICE_H_

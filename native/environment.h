@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#ifndef FRAMEVEC_ENVIRONMENT_H_
+#define FRAMEVEC_ENVIRONMENT_H_
+
+#include <napi.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "frame_vector.h"
+#include "region.h"
+#include "results.h"
+
+namespace framevec {
+
+// All that the addon has in one Node environment (the main thread, or a worker): its instance data.
+// Its end closes every descriptor, and so unpins, before it lets the regions go.
+struct Environment {
+  size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  Napi::Reference<Napi::ArrayBuffer> results_memory;
+  Results results;
+  Device device;
+  RegionTable regions{page_size};
+  FrameVectorTable vectors{page_size, &regions, &results};
+};
+
+}  // namespace framevec
+
+#endif  // FRAMEVEC_ENVIRONMENT_H_

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "frame_vector.h"
+
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "../kmod/uapi/framevec.h"
+
+namespace framevec {
+
+int FrameVectorTable::Create(int device, uint64_t capacity) {
+  framevec_create create{};
+  create.size = sizeof create;
+  create.capacity = capacity;
+  if (ioctl(device, FRAMEVEC_IOC_CREATE, &create) < 0) return -errno;
+  FrameVector vector;
+  vector.fd = UniqueFd(create.fd);
+  vector.capacity = static_cast<uint32_t>(capacity);
+  const int32_t handle = vectors_.Insert(std::move(vector));
+  return handle < 0 ? -ENFILE : handle;
+}
+
+int FrameVectorTable::Pin(int32_t handle, const View& view, int32_t region_handle, uint32_t flags) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  if (view.length == 0) return kREFUSED_EMPTY;
+
+  Region* region = nullptr;
+  bool ends_region = false;
+  if (region_handle >= 0) {
+    region = regions_->Find(region_handle);
+    if (region == nullptr || region->closed()) return kREFUSED_CLOSED;
+    if (!region->Contains(view.address, view.length)) return kREFUSED_FOREIGN;
+    // What follows in the last page of a region is nobody's.
+    ends_region = view.address + view.length == region->address() + region->length();
+  }
+
+  const size_t in_page = page_size_ - 1;
+  const size_t offset = view.address & in_page;
+  const uint64_t frames = (offset + view.length + in_page) / page_size_;
+  results_->Set(kADDRESS, uint64_t{view.address});
+  results_->Set(kLENGTH, uint64_t{view.length});
+  results_->Set(kFRAMES_ASKED, frames);
+  if ((flags & kPinUnaligned) == 0 &&
+      (offset != 0 || (((view.address + view.length) & in_page) != 0 && !ends_region))) {
+    return kREFUSED_UNALIGNED;
+  }
+  if (frames > vector->capacity) return kREFUSED_CAPACITY_EXCEEDED;
+
+  framevec_pin pin{};
+  pin.size = sizeof pin;
+  pin.flags = flags & ~kPinUnaligned;
+  pin.addr = view.address;
+  pin.length = view.length;
+  const int error = ioctl(vector->fd.get(), FRAMEVEC_IOC_PIN, &pin) < 0 ? errno : 0;
+  results_->Set(kREASON, pin.reason);
+  if (pin.reason != FRAMEVEC_REASON_NONE) {
+    results_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
+    results_->Set(kMEMLOCK_NEED, uint64_t{pin.memlock_need});
+    results_->Set(kMEMLOCK_USED, uint64_t{pin.memlock_used});
+    results_->Set(kMEMLOCK_LIMIT, uint64_t{pin.memlock_limit});
+  }
+  if (error != 0) return -error;
+  // Only now: a vector that holds frames already, and says EBUSY, keeps its hold.
+  vector->region.Hold(region);
+  results_->Set(kKIND, pin.kind);
+  results_->Set(kOFFSET, pin.offset);
+  if ((flags & FRAMEVEC_PIN_TIMING) != 0) {
+    results_->Set(kGUP_NS, uint64_t{pin.gup_ns});
+    results_->Set(kCALL_NS, uint64_t{pin.call_ns});
+  }
+  return static_cast<int>(pin.frames);
+}
+
+int FrameVectorTable::Unpin(int32_t handle, uint32_t flags) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  framevec_unpin unpin{};
+  unpin.size = sizeof unpin;
+  unpin.flags = flags;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return -errno;
+  vector->region.Release();
+  if ((flags & FRAMEVEC_UNPIN_TIMING) != 0) {
+    results_->Set(kGUP_NS, uint64_t{unpin.gup_ns});
+    results_->Set(kCALL_NS, uint64_t{unpin.call_ns});
+  }
+  return static_cast<int>(unpin.frames);
+}
+
+int FrameVectorTable::Stat(int32_t handle) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  framevec_stat stat{};
+  stat.size = sizeof stat;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_STAT, &stat) < 0) return -errno;
+  results_->Set(kKIND, stat.kind);
+  results_->Set(kSTATE, stat.state);
+  results_->Set(kCAPACITY, stat.capacity);
+  results_->Set(kFRAMES, stat.frames);
+  results_->Set(kOFFSET, stat.offset);
+  results_->Set(kLENGTH, uint64_t{stat.length});
+  return 0;
+}
+
+int FrameVectorTable::ReadPfns(int32_t handle, const View& into, uint64_t first, uint64_t count) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  // lib/ counts by the same view; JavaScript that lies to it must not make the kernel write beyond.
+  if (count > into.length / sizeof(uint64_t)) return kREFUSED_BAD_ARGUMENT;
+  framevec_read_pfns read{};
+  read.size = sizeof read;
+  read.first = first;
+  read.count = count;
+  read.pfns = into.address;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_READ_PFNS, &read) < 0) return -errno;
+  return static_cast<int>(count);
+}
+
+int FrameVectorTable::Close(int32_t handle) {
+  if (vectors_.Find(handle) == nullptr) return kREFUSED_CLOSED;
+  vectors_.Remove(handle);
+  return 0;
+}
+
+int FrameVectorTable::Descriptor(int32_t handle) {
+  FrameVector* vector = vectors_.Find(handle);
+  return vector == nullptr ? int{kREFUSED_CLOSED} : vector->fd.get();
+}
+
+}  // namespace framevec

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "region.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
+
+namespace framevec {
+namespace {
+
+constexpr size_t k2M = size_t{1} << 21;
+constexpr size_t k1G = size_t{1} << 30;
+
+size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+// The address of a mapping whose start is aligned, or MAP_FAILED. Only THP needs it: MAP_HUGETLB
+// aligns by itself.
+void* MapAligned(size_t length, size_t alignment, int flags) {
+  const int prot = PROT_READ | PROT_WRITE;
+  if (alignment == 0) return mmap(nullptr, length, prot, flags, -1, 0);
+  void* wide = mmap(nullptr, length + alignment, prot, flags, -1, 0);
+  if (wide == MAP_FAILED) return wide;
+  const auto start = reinterpret_cast<uintptr_t>(wide);
+  const uintptr_t aligned = RoundUp(start, alignment);
+  const size_t before = aligned - start;
+  if (before > 0) munmap(wide, before);
+  munmap(reinterpret_cast<void*>(aligned + length), alignment - before);
+  return reinterpret_cast<void*>(aligned);
+}
+
+}  // namespace
+
+RegionRef::RegionRef(Region* region) : region_(region) {
+  if (region_ != nullptr) ++region_->references_;
+}
+
+void RegionRef::Reset() {
+  Region* region = std::exchange(region_, nullptr);
+  if (region != nullptr && --region->references_ == 0) delete region;
+}
+
+void RegionPin::Hold(Region* region) {
+  Release();
+  if (region == nullptr) return;
+  reference_ = RegionRef(region);
+  ++region->pins_;
+}
+
+void RegionPin::Release() {
+  if (reference_.get() == nullptr) return;
+  --reference_.get()->pins_;
+  reference_.Reset();
+}
+
+Region::~Region() {
+  munmap(reinterpret_cast<void*>(address_), mapped_);
+  if (table_ == nullptr) return;
+  table_->by_address_.erase(address_);
+  table_->regions_.Remove(handle_);
+}
+
+// A backing store's hold on its region.
+struct RegionTable::Store {
+  RegionRef region;
+  bool making = true;
+  bool finalized = false;
+};
+
+RegionTable::~RegionTable() {
+  // Finalizers of backing stores have run by now. Should one run later, it finds its region, but
+  // no table.
+  while (!by_address_.empty()) {
+    Region* region = by_address_.begin()->second;
+    by_address_.erase(by_address_.begin());
+    region->table_ = nullptr;
+    region->owner_.Reset();
+  }
+}
+
+void RegionTable::FinalizeStore(napi_env, void*, void* hint) {
+  Store* store = static_cast<Store*>(hint);
+  // Node 20 calls this for an ArrayBuffer of more than 4 GiB before it says that it can't make it.
+  store->finalized = true;
+  if (!store->making) delete store;
+}
+
+int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Results* results,
+                          napi_value* buffer) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  size_t unit = page_size_;
+  if (huge == kHuge2M) {
+    unit = k2M;
+    flags |= MAP_HUGETLB | 21 << MAP_HUGE_SHIFT;
+  } else if (huge == kHuge1G) {
+    unit = k1G;
+    flags |= MAP_HUGETLB | 30 << MAP_HUGE_SHIFT;
+  }
+  const size_t mapped = RoundUp(length, unit);
+  void* memory = MapAligned(mapped, huge == kHugeAdvise ? k2M : 0, flags);
+  if (memory == MAP_FAILED) return -errno;
+  // Advice: a kernel without THP (PREEMPT_RT) refuses it, and the memory is as good.
+  bool advised = false;
+  if (huge == kHugeAdvise) advised = madvise(memory, mapped, MADV_HUGEPAGE) == 0;
+  if (huge == kHugeNever) madvise(memory, mapped, MADV_NOHUGEPAGE);
+
+  auto* region = new Region(this, reinterpret_cast<uintptr_t>(memory), length, mapped);
+  auto* store = new Store{RegionRef(region)};
+  const int32_t handle = regions_.Insert(std::move(region));
+  if (handle < 0) {
+    region->table_ = nullptr;
+    delete store;
+    return -ENFILE;
+  }
+  region->handle_ = handle;
+  by_address_.emplace(region->address_, region);
+
+  const napi_status status =
+      napi_create_external_arraybuffer(env, memory, length, FinalizeStore, store, buffer);
+  store->making = false;
+  if (status != napi_ok) {
+    delete store;
+    // Node 20 throws as well when the length is more than it can do; lib/ has better words.
+    napi_value thrown;
+    napi_get_and_clear_last_exception(env, &thrown);
+    return status == napi_no_external_buffers_allowed ? kREFUSED_NO_EXTERNAL
+                                                      : kREFUSED_NO_ARRAYBUFFER;
+  }
+  region->owner_ = RegionRef(region);
+  results->Set(kREGION, static_cast<double>(handle));
+  results->Set(kHUGE_ADVICE, static_cast<double>(advised));
+  return 0;
+}
+
+int RegionTable::Close(int32_t handle) {
+  Region* region = Find(handle);
+  if (region == nullptr || region->closed_) return kREFUSED_CLOSED;
+  if (region->pins_ > 0) return -EBUSY;
+  region->closed_ = true;
+  if (region->references_ > 1) {
+    // A backing store still points here, and so may views: munmap would make them fatal. If the
+    // kernel has no room for the exchange, the memory just stays until the last of them dies.
+    mmap(reinterpret_cast<void*>(region->address_), region->mapped_, PROT_READ | PROT_WRITE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  }
+  region->owner_.Reset();
+  return 0;
+}
+
+void RegionTable::Disown(int32_t handle) {
+  Region* region = Find(handle);
+  if (region != nullptr) region->owner_.Reset();
+}
+
+Region* RegionTable::Find(int32_t handle) {
+  Region** found = regions_.Find(handle);
+  return found == nullptr ? nullptr : *found;
+}
+
+int32_t RegionTable::FindByAddress(uintptr_t address) const {
+  auto next = by_address_.upper_bound(address);
+  if (next == by_address_.begin()) return -1;
+  const Region* region = std::prev(next)->second;
+  return address - region->address_ < region->length_ ? region->handle_ : -1;
+}
+
+}  // namespace framevec

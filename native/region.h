@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#ifndef FRAMEVEC_REGION_H_
+#define FRAMEVEC_REGION_H_
+
+#include <napi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "handle_table.h"
+#include "results.h"
+
+namespace framevec {
+
+class Region;
+
+// Holds a region; the last holder's end unmaps it.
+class RegionRef {
+ public:
+  RegionRef() = default;
+  explicit RegionRef(Region* region);
+  RegionRef(RegionRef&& other) noexcept : region_(std::exchange(other.region_, nullptr)) {}
+  RegionRef& operator=(RegionRef&& other) noexcept {
+    std::swap(region_, other.region_);
+    return *this;
+  }
+  RegionRef(const RegionRef&) = delete;
+  RegionRef& operator=(const RegionRef&) = delete;
+  ~RegionRef() { Reset(); }
+
+  void Reset();
+  Region* get() const { return region_; }
+
+ private:
+  Region* region_ = nullptr;
+};
+
+// What a pinned vector holds: a reference, and the mark that keeps close() off.
+class RegionPin {
+ public:
+  RegionPin() = default;
+  RegionPin(RegionPin&&) noexcept = default;
+  RegionPin& operator=(RegionPin&&) noexcept = default;
+  ~RegionPin() { Release(); }
+
+  void Hold(Region* region);
+  void Release();
+
+ private:
+  RegionRef reference_;
+};
+
+class RegionTable;
+
+// Mapped memory that several may hold: the PinnableMemory that made it, the backing store of its
+// ArrayBuffer (which outlives the ArrayBuffer if that is transferred), and every pin. All of them
+// let go on the JavaScript thread, so the counts are plain.
+class Region {
+ public:
+  uintptr_t address() const { return address_; }
+  // Bytes that JavaScript sees; the mapping goes on to the end of the last page.
+  size_t length() const { return length_; }
+  bool Contains(uintptr_t address, size_t length) const {
+    return address >= address_ && length <= length_ && address - address_ <= length_ - length;
+  }
+  bool closed() const { return closed_; }
+
+ private:
+  friend class RegionTable;
+  friend class RegionRef;
+  friend class RegionPin;
+
+  Region(RegionTable* table, uintptr_t address, size_t length, size_t mapped)
+      : table_(table), address_(address), length_(length), mapped_(mapped) {}
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Null once the environment's table is gone.
+  RegionTable* table_;
+  int32_t handle_ = -1;
+  uintptr_t address_;
+  size_t length_;
+  size_t mapped_;
+  size_t references_ = 0;
+  size_t pins_ = 0;
+  RegionRef owner_;
+  bool closed_ = false;
+};
+
+// lib/addon.ts has the same numbers.
+enum HugePages : int32_t {
+  kHugeLeave = 0,   // to the system's policy
+  kHugeNever = 1,   // MADV_NOHUGEPAGE
+  kHugeAdvise = 2,  // aligned to 2 MiB, MADV_HUGEPAGE
+  kHuge2M = 3,      // MAP_HUGETLB
+  kHuge1G = 4,      // MAP_HUGETLB
+};
+
+// The regions of an environment.
+class RegionTable {
+ public:
+  explicit RegionTable(size_t page_size) : page_size_(page_size) {}
+  ~RegionTable();
+  RegionTable(const RegionTable&) = delete;
+  RegionTable& operator=(const RegionTable&) = delete;
+
+  // Maps anonymous memory and makes its ArrayBuffer: 0, -errno or a refusal. The region's handle
+  // and whether the advice was taken are left in the results.
+  int Allocate(napi_env env, size_t length, HugePages huge, Results* results, napi_value* buffer);
+  // Gives the memory back although views of it may live: they read zero from now on. -EBUSY while
+  // it is pinned.
+  int Close(int32_t handle);
+  // The owner has been collected; the memory stays as long as its bytes can be reached.
+  void Disown(int32_t handle);
+
+  Region* Find(int32_t handle);
+  // The handle of the region that an address lies in, or -1.
+  int32_t FindByAddress(uintptr_t address) const;
+
+ private:
+  friend class Region;
+  struct Store;
+  static void FinalizeStore(napi_env env, void* data, void* hint);
+
+  size_t page_size_;
+  HandleTable<Region*> regions_;
+  std::map<uintptr_t, Region*> by_address_;
+};
+
+}  // namespace framevec
+
+#endif  // FRAMEVEC_REGION_H_
