@@ -54,6 +54,8 @@ run=${GUEST.share}
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 finish() {
+  # The end of the command's session hung the terminal up.
+  [ -z "$terminal" ] || exec 3<>/dev/hvc0
   printf %s "$end_mark" >&3
   printf %s "$end_mark" >&4
   echo "$end_mark" >/dev/kmsg
@@ -161,12 +163,13 @@ export function initScript(run: GuestRun): string {
 /** The script that becomes the command: /bin/sh reads it, and every argument arrives as it was given. */
 export function commandScript({command, directory, environment}: Pick<GuestRun, 'command' | 'directory' | 'environment'>): string {
   return [
-    // What the kernel gives its init.
-    'unset HOME TERM',
+    // What the kernel gives its init, and shells leave to their children.
+    'unset HOME TERM SHLVL',
     ...Object.entries(environment)
       .filter(([name]) => isName(name))
       .map(([name, value]) => `export ${name}=${quote(value)}`),
     `cd ${quote(directory)} || exit 126`,
+    'unset OLDPWD',
     `exec ${command.map(quote).join(' ')}`,
     '',
   ].join('\n');

@@ -1,6 +1,5 @@
 /** One QEMU process: started, its two streams passed on, and its end told. */
 import {spawn, type ChildProcess} from 'node:child_process';
-import {once} from 'node:events';
 import type {Duplex, Writable} from 'node:stream';
 import {EndMark} from './end-mark.js';
 import {VmError} from './errors.js';
@@ -45,7 +44,7 @@ export class QemuProcess {
 export async function passOn(from: Duplex, mark: EndMark, to: Writable | undefined): Promise<boolean> {
   const write = async (data: Buffer): Promise<void> => {
     if (data.length > 0 && to !== undefined && to.writable && !to.write(data)) {
-      await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => undefined);
+      await roomIn(to);
     }
   };
   try {
@@ -62,4 +61,16 @@ export async function passOn(from: Duplex, mark: EndMark, to: Writable | undefin
   }
   await write(mark.rest());
   return false;
+}
+
+/** A sink that fails or closes has room for everything: it is all thrown away. */
+function roomIn(sink: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ['drain', 'error', 'close'] as const;
+    const done = (): void => {
+      events.forEach((event) => sink.off(event, done));
+      resolve();
+    };
+    events.forEach((event) => sink.on(event, done));
+  });
 }

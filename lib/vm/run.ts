@@ -228,7 +228,7 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
   }
   const panic = findings.find(({kind}) => kind === 'panic');
   if (panic !== undefined) {
-    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - /, '')}`};
+    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - (not syncing: )?/, '')}`};
   }
   if (failure !== undefined) {
     return {ending: 'module-not-loaded', status: EXIT.moduleNotLoaded, reason: `a module did not load: ${failure}`};
