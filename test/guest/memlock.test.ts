@@ -1,0 +1,126 @@
+/** RLIMIT_MEMLOCK: exact, per mm, and told. As a user without CAP_IPC_LOCK. */
+import {chmodSync, closeSync, openSync} from 'node:fs';
+import test from 'ava';
+import {FrameVector, FrameVectorError} from '../../lib/index.js';
+import * as uapi from '../../lib/uapi.js';
+import {MAP, PAGE, SYS, close, createVector, ioctl, mmap, munmap, must} from './raw.js';
+import {endsBalanced, statusFrames} from './oracles.js';
+
+endsBalanced(test);
+
+const RLIMIT_MEMLOCK = 8;
+const LIMIT = 64;
+
+chmodSync(uapi.FRAMEVEC_DEVICE, 0o666);
+const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+const memory = mmap(LIMIT * 2 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
+
+function setLimit(frames: number): void {
+  const limit = new BigUint64Array([BigInt(frames * PAGE), BigInt(frames * PAGE)]);
+  must(SYS.prlimit64, 0, RLIMIT_MEMLOCK, limit, 0);
+}
+
+const {setresuid} = SYS;
+/** This thread only: AVA's worker is one. The real uid stays, so that root can come back. */
+function asNobody<T>(use: () => T): T {
+  must(setresuid, -1, 65534, -1);
+  try {
+    return use();
+  } finally {
+    must(setresuid, -1, 0, -1);
+  }
+}
+
+test.before(() => {
+  setLimit(LIMIT);
+});
+test.after.always(() => {
+  munmap(memory, LIMIT * 2 * PAGE);
+  closeSync(device);
+  chmodSync(uapi.FRAMEVEC_DEVICE, 0o600);
+});
+
+test('exactly as many frames as the limit allows can be pinned', t => {
+  const fd = createVector(device, LIMIT * 2);
+  asNobody(() => {
+    t.is(ioctl(fd, 'PIN', {addr: memory, length: LIMIT * PAGE}).result, 0);
+    t.is(ioctl(fd, 'UNPIN').result, 0);
+    const {result, fields} = ioctl(fd, 'PIN', {addr: memory, length: LIMIT * PAGE + 1});
+    t.is(result, 'ENOMEM');
+    t.is(fields['reason'], uapi.FRAMEVEC_REASON_MEMLOCK);
+    t.deepEqual([fields['memlock_need'], fields['memlock_used'], fields['memlock_limit']], [LIMIT + 1, 0, LIMIT]);
+  });
+  t.is(statusFrames('VmPin'), 0);
+  close(fd);
+});
+
+test('all vectors of a process share the limit, and what one gives back another may have', t => {
+  const a = createVector(device, LIMIT);
+  const b = createVector(device, LIMIT);
+  asNobody(() => {
+    t.is(ioctl(a, 'PIN', {addr: memory, length: (LIMIT - 1) * PAGE}).result, 0);
+    t.is(ioctl(b, 'PIN', {addr: memory, length: PAGE}).result, 0);
+    ioctl(b, 'UNPIN');
+    const {result, fields} = ioctl(b, 'PIN', {addr: memory, length: 2 * PAGE});
+    t.is(result, 'ENOMEM');
+    t.deepEqual([fields['memlock_need'], fields['memlock_used'], fields['memlock_limit']], [2, LIMIT - 1, LIMIT]);
+    close(a);
+    t.is(ioctl(b, 'PIN', {addr: memory, length: LIMIT * PAGE}).result, 0);
+  });
+  close(b);
+  t.is(statusFrames('VmPin'), 0);
+});
+
+test('a partial pin takes what the limit leaves, and says that it was the limit', t => {
+  const fd = createVector(device, LIMIT * 2);
+  asNobody(() => {
+    const {result, fields} = ioctl(fd, 'PIN', {addr: memory, length: 2 * LIMIT * PAGE, flags: uapi.FRAMEVEC_PIN_PARTIAL});
+    t.is(result, 0);
+    t.is(fields['frames'], LIMIT);
+    t.is(fields['reason'], uapi.FRAMEVEC_REASON_MEMLOCK);
+    t.is(BigInt(fields['fail_addr'] ?? 0), memory + BigInt(LIMIT * PAGE));
+    t.is(statusFrames('VmPin'), LIMIT);
+  });
+  close(fd);
+});
+
+test('a pin that fails for another reason is refunded', t => {
+  const hole = mmap(2 * PAGE);
+  munmap(hole + BigInt(PAGE), PAGE);
+  const fd = createVector(device, 2);
+  t.is(ioctl(fd, 'PIN', {addr: hole, length: 2 * PAGE}).result, 'EFAULT');
+  t.is(statusFrames('VmPin'), 0);
+  close(fd);
+  munmap(hole, PAGE);
+});
+
+test('root, who has CAP_IPC_LOCK, is not limited', t => {
+  const fd = createVector(device, LIMIT * 2);
+  t.is(ioctl(fd, 'PIN', {addr: memory, length: LIMIT * 2 * PAGE}).result, 0);
+  t.is(statusFrames('VmPin'), LIMIT * 2);
+  close(fd);
+});
+
+test('the library says what the limit is, what is in use, and how to raise it', t => {
+  using vector = FrameVector.create(LIMIT * 2);
+  using buffer = FrameVector.alloc(LIMIT * 2 * PAGE, {hugepages: false});
+  const error = t.throws(() => asNobody(() => vector.pin(buffer)), {instanceOf: FrameVectorError, code: 'ENOMEM'});
+  t.is(error.reason, 'memlock');
+  t.regex(error.message, /128 frames/);
+  t.regex(error.message, /RLIMIT_MEMLOCK/);
+  t.regex(error.message, /256 KiB/);
+  t.regex(error.message, /ulimit -l/);
+});
+
+test('frame numbers are for CAP_SYS_ADMIN only; the rest works as nobody', t => {
+  const fd = createVector(device, 2);
+  const numbers = new BigUint64Array(2);
+  asNobody(() => {
+    t.is(ioctl(fd, 'PIN', {addr: memory, length: 2 * PAGE}).result, 0);
+    t.is(ioctl(fd, 'READ_PFNS', {count: 2, pfns: 4096n}).result, 'EPERM');
+    t.is((ioctl(device, 'INFO').fields['features'] ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
+  });
+  t.deepEqual([...numbers], [0n, 0n]);
+  t.not((ioctl(device, 'INFO').fields['features'] ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
+  close(fd);
+});
