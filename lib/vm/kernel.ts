@@ -5,7 +5,7 @@ import {basename, dirname, join, resolve} from 'node:path';
 import {findPayload, writeVmlinux} from './bzimage.js';
 import type {Cache} from './cache.js';
 import {VmError} from './errors.js';
-import {KERNELS, findKernelKind, type KernelKind} from './kernels.js';
+import {KERNELS, findKernelKind, type KernelKind, type Suite} from './kernels.js';
 import {PackageSource, type PackageVersion} from './packages.js';
 import {must} from './programs.js';
 import type {Progress} from './progress.js';
@@ -92,7 +92,20 @@ async function packagedKernel(cache: Cache, progress: Progress, kind: KernelKind
 }
 
 async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): Promise<Record> {
-  const source = new PackageSource(cache, progress, kind.suite);
+  try {
+    return await fetchFrom(cache, progress, kind, kind.suite);
+  } catch (error) {
+    if (kind.suite.part !== 'updated' || !(error instanceof VmError)) {
+      throw error;
+    }
+    // An archive can name a security update that its servers do not have (any more); the release's own kernel stays.
+    progress.say(`${error.message}; trying the kernel that ${kind.suite.release} was released with`);
+    return await fetchFrom(cache, progress, kind, {...kind.suite, part: 'main'});
+  }
+}
+
+async function fetchFrom(cache: Cache, progress: Progress, kind: KernelKind, suite: Suite): Promise<Record> {
+  const source = new PackageSource(cache, progress, suite);
   await source.update();
   const packages = await source.resolve(kind.packages);
   const image = packages.find(({name}) => /^linux-image-\d/.test(name));
@@ -119,7 +132,7 @@ async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): 
   rmSync(join(temporary, 'download'), {recursive: true, force: true});
   await progress.step(`prepare ${release}`, () => arrange(temporary, final, release));
   if (kind.kbuildLibc !== undefined) {
-    await prepareKbuildPrograms(cache, progress, kind.kbuildLibc, temporary);
+    await prepareKbuildPrograms(cache, progress, kind.kbuildLibc, temporary, final);
   }
   renameSync(temporary, final);
   return {directory, release, packages};

@@ -1,9 +1,9 @@
 /** The kernels that the runner knows: where Debian has them, what the guest needs to boot, what a module build needs. */
 
-/** A part of a Debian release: its main archive with security, or its backports. */
+/** A part of a Debian release: its backports, its main archive with updates and security, or the main archive alone. */
 export interface Suite {
   release: string;
-  backports: boolean;
+  part: 'backports' | 'updated' | 'main';
 }
 
 export interface KernelKind {
@@ -34,26 +34,26 @@ interface Version {
 const VERSIONS: readonly Version[] = [
   {
     version: '5.10',
-    suite: {release: 'bullseye', backports: false},
+    suite: {release: 'bullseye', part: 'updated'},
     bootModules: [...VIRTIO, ...FILES],
     makeArguments: [],
   },
   {
     version: '6.1',
-    suite: {release: 'bookworm', backports: false},
+    suite: {release: 'bookworm', part: 'updated'},
     bootModules: [...VIRTIO, ...FILES],
     makeArguments: [],
   },
   {
     version: '6.12',
-    suite: {release: 'bookworm', backports: true},
+    suite: {release: 'bookworm', part: 'backports'},
     bootModules: [...VIRTIO, ...FILES],
     // BTF would need pahole and a vmlinux; a module works without.
     makeArguments: ['CONFIG_DEBUG_INFO_BTF_MODULES='],
   },
   {
     version: '7.x',
-    suite: {release: 'trixie', backports: true},
+    suite: {release: 'trixie', part: 'backports'},
     bootModules: [...VIRTIO, ...FILES],
     // gcc 12 does not know -fmin-function-alignment.
     makeArguments: ['CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=', 'CONFIG_DEBUG_INFO_BTF_MODULES='],

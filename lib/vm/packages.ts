@@ -22,17 +22,15 @@ const LEADS_THERE = /^linux-(image|binary|modules|headers|kbuild)-/;
 export class PackageSource {
   private readonly directory: string;
   private updated = false;
+  readonly suiteName: string;
 
   constructor(
     cache: Cache,
     private readonly progress: Progress,
     private readonly suite: Suite,
   ) {
-    this.directory = cache.path('apt', this.suiteName);
-  }
-
-  get suiteName(): string {
-    return this.suite.backports ? `${this.suite.release}-backports` : this.suite.release;
+    this.directory = cache.path('apt', `${suite.release}-${suite.part}`);
+    this.suiteName = suite.part === 'backports' ? `${suite.release}-backports` : suite.release;
   }
 
   /** Fetches the package lists of the suite, once a process. */
@@ -65,10 +63,10 @@ export class PackageSource {
   /** The packages that `roots` lead to, with the versions that the suite has now. */
   async resolve(roots: readonly string[]): Promise<PackageVersion[]> {
     const seen = new Set<string>();
-    const found: PackageVersion[] = [];
+    const found = new Map<string, PackageVersion>();
     let queue = [...roots];
     while (queue.length > 0) {
-      const names = queue.filter((name) => !seen.has(name));
+      const names = [...new Set(queue)].filter((name) => !seen.has(name));
       names.forEach((name) => seen.add(name));
       queue = [];
       if (names.length === 0) {
@@ -87,18 +85,18 @@ export class PackageSource {
           continue;
         }
         if (HOLDS_KERNEL_FILES.test(name)) {
-          found.push({name, version});
+          found.set(name, {name, version});
         }
         queue.push(...dependencies(stanza).filter((dependency) => LEADS_THERE.test(dependency)));
       }
     }
-    return found;
+    return [...found.values()];
   }
 
   /** Downloads one package into `directory`; the path of its file. */
-  async download({name, version}: PackageVersion, directory: string): Promise<string> {
+  async download({name, version}: Partial<PackageVersion> & {name: string}, directory: string): Promise<string> {
     mkdirSync(directory, {recursive: true});
-    await must(`fetching ${name}`, 'apt-get', [...this.options(), 'download', `${name}=${version}`], {cwd: directory});
+    await must(`fetching ${name}`, 'apt-get', [...this.options(), 'download', version === undefined ? name : `${name}=${version}`], {cwd: directory});
     const file = readdirSync(directory).find((entry) => entry.startsWith(`${name}_`));
     if (file === undefined) {
       throw new VmError(`fetching ${name} ended well, but its file is not there`);

@@ -43,12 +43,17 @@ function isDebian(source: Source): boolean {
   );
 }
 
-function wantedSuites(source: Source, {release, backports}: Suite): string[] {
+function wantedSuites(source: Source, {release, part}: Suite): string[] {
   const pockets = source.suites.map((suite) => SUITE.exec(suite)).filter((match) => match !== null).map((match) => match[2] ?? '');
-  if (backports) {
-    return pockets.includes('') || pockets.includes('-backports') ? [`${release}-backports`] : [];
+  switch (part) {
+    case 'backports':
+      // They lie beside the main archive, whether the machine uses its own release's or not.
+      return pockets.includes('') || pockets.includes('-backports') ? [`${release}-backports`] : [];
+    case 'main':
+      return pockets.includes('') ? [release] : [];
+    case 'updated':
+      return [...new Set(pockets.filter((pocket) => pocket !== '-backports').map((pocket) => `${release}${pocket}`))];
   }
-  return [...new Set(pockets.filter((pocket) => pocket !== '-backports').map((pocket) => `${release}${pocket}`))];
 }
 
 function toDeb822(source: Source): string {
