@@ -5,9 +5,9 @@ import {availableParallelism} from 'node:os';
 import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {Cache} from './cache.js';
-import {VmError} from './errors.js';
+import {EXIT, VmError} from './errors.js';
 import type {Kernel} from './kernel.js';
-import {findProgram, run} from './programs.js';
+import {findProgram, must, run} from './programs.js';
 import type {Progress} from './progress.js';
 
 /** kmod/ beside dist/, in a checkout as in the installed package. */
@@ -61,6 +61,19 @@ export async function buildModule(cache: Cache, progress: Progress, kernel: Kern
     }),
   );
   return {path: join(directory, 'framevec.ko'), warnings: findWarnings(readFileSync(join(directory, LOG), 'utf8'))};
+}
+
+/** The kernel only remarks on a parameter that a module does not have, and loads it without. */
+export async function checkParameters(path: string, parameters: readonly string[]): Promise<void> {
+  if (parameters.length === 0) {
+    return;
+  }
+  const stdout = await must('reading the parameters of framevec.ko', 'modinfo', ['-F', 'parm', path]);
+  const known = stdout.split('\n').map((line) => line.split(':')[0] as string).filter(Boolean);
+  const unknown = parameters.map((parameter) => parameter.split('=')[0] as string).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new VmError(`framevec.ko has no parameter ${unknown}; it has ${known.join(', ') || 'none'}`, EXIT.moduleNotLoaded);
+  }
 }
 
 /** Whatever a build leaves behind must neither be copied nor change the key. */

@@ -9,6 +9,7 @@ import {EXIT, VmError, messageOf} from './errors.js';
 import {FILES, commandScript, guestEnvironment, initScript, type Terminal} from './guest.js';
 import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
 import {QemuProcess, passOn} from './machine.js';
+import {checkParameters} from './module.js';
 import type {Ending, VmOptions, VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
 import {endRun, newRun, type RunDirectory} from './runs.js';
@@ -29,6 +30,9 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
     throw new VmError(`the working directory ${directory} is not seen in the guest, which has a file system of its own there`);
   }
   const setup = await prepareVm(options);
+  if (setup.module !== undefined) {
+    await checkParameters(setup.module.path, options.moduleParameters ?? []);
+  }
   const run = newRun(setup.cache);
   try {
     return await boot(options, setup, run, directory);
