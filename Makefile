@@ -18,8 +18,9 @@ fv   := node dist/lib/cli/main.js
 node_headers := $(shell node -p 'path.resolve(process.execPath, "../../include/node")' 2>/dev/null)
 nodedir      := $(if $(wildcard $(node_headers)/node_api.h),--nodedir=$(abspath $(node_headers)/../..))
 
-native_src := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec.h
-ts_src     := $(shell find lib test -name '*.ts') tsconfig.json
+native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec.h
+raw_src     := test/native/raw.cc test/native/binding.gyp
+ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
 .PHONY: all build demo test check check-kmod check-native check-lib vm vm-ready load unload clean packages
 
@@ -40,6 +41,10 @@ build/Release/framevec.node: $(native_src) | packages node_modules/.package-lock
 	$(step) "node-gyp: the addon" sh -c 'npx node-gyp configure $(nodedir) && npx node-gyp build'
 	@touch $@
 
+test/native/build/Release/raw.node: $(raw_src) | packages node_modules/.package-lock.json
+	$(step) "node-gyp: raw system calls for the tests" sh -c 'cd test/native && npx node-gyp configure $(nodedir) && npx node-gyp build'
+	@touch $@
+
 dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
 	$(step) "tsc: the library" npx tsc
 	@touch $@
@@ -56,7 +61,7 @@ export RUN
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
 
-test: vm-ready
+test: vm-ready test/native/build/Release/raw.node
 	@node dist/test/run.js --kernel $(KERNEL)
 
 # --- checks -----------------------------------------------------------------
@@ -68,11 +73,11 @@ check-lib: dist/.tsbuildinfo
 
 check-native: node_modules/.package-lock.json
 	@.ci/packages clang-format
-	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h)
+	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h test/native/*.cc)
 
 check-kmod: vm-ready
 	@.ci/packages sparse perl
-	@$(fv) vm --kernel $(KERNEL) --check-module
+	@node dist/test/check-kmod.js --kernel $(KERNEL)
 
 # --- on this machine's kernel -----------------------------------------------
 

@@ -1,0 +1,74 @@
+/**
+ * `make check-kmod`: builds the module with W=1 and sparse, for which any remark is an error, and
+ * reads every file with the kernel's own checkpatch --strict.
+ */
+import {cpSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {parseArgs} from 'node:util';
+import {Cache, cacheDirectory} from '../lib/vm/cache.js';
+import {findKernel, type Kernel} from '../lib/vm/kernel.js';
+import {DEFAULT_KERNEL} from '../lib/vm/kernels.js';
+import {MODULE_SOURCES, findWarnings} from '../lib/vm/module.js';
+import {PackageSource} from '../lib/vm/packages.js';
+import {must, run} from '../lib/vm/programs.js';
+import {Progress} from '../lib/vm/progress.js';
+
+/** Version checks are what compat.h is for; nowhere else are they let pass. */
+const ALLOWED_IN_COMPAT = ['LINUX_VERSION_CODE', 'CONSTANT_COMPARISON'];
+const SOURCE_PACKAGE = 'linux-source-6.1';
+
+const {values: options} = parseArgs({options: {kernel: {type: 'string', default: DEFAULT_KERNEL}}});
+const progress = new Progress(text => void process.stderr.write(text));
+const cache = new Cache(cacheDirectory());
+const complaints: string[] = [];
+
+/** checkpatch.pl and the lists beside it: they are in no package but the kernel's source. */
+async function checkpatch(): Promise<string> {
+  const directory = await cache.entry(cache.path('checkpatch'), async temporary => {
+    const source = new PackageSource(cache, progress, {release: 'bookworm', part: 'main'});
+    await source.update();
+    await progress.step(`fetch checkpatch from ${SOURCE_PACKAGE}`, async () => {
+      const deb = await source.download({name: SOURCE_PACKAGE}, join(temporary, 'deb'));
+      await must('unpacking the source package', 'dpkg', ['-x', deb, join(temporary, 'deb')]);
+      await must('unpacking checkpatch', 'tar', ['-C', temporary, '--strip-components=2', '-xf', join(temporary, 'deb/usr/src', `${SOURCE_PACKAGE}.tar.xz`),
+        ...['checkpatch.pl', 'spelling.txt', 'const_structs.checkpatch'].map(name => `${SOURCE_PACKAGE}/scripts/${name}`)]);
+      rmSync(join(temporary, 'deb'), {recursive: true});
+    });
+  });
+  return join(directory, 'checkpatch.pl');
+}
+
+async function sparse(kernel: Kernel): Promise<void> {
+  await progress.step(`sparse and W=1 for ${kernel.release}`, async () => {
+    const copy = mkdtempSync(join(tmpdir(), 'framevec-check-'));
+    try {
+      cpSync(MODULE_SOURCES, copy, {recursive: true});
+      const {status, stdout, stderr} = await run('make', ['-C', kernel.headers ?? '', `M=${copy}`, 'W=1', 'C=2', ...kernel.makeArguments, 'modules']);
+      const log = `${stdout}${stderr}`.replaceAll(`${copy}/`, 'kmod/');
+      complaints.push(...findWarnings(log), ...log.split('\n').filter(line => /\berror:/.test(line)));
+      if (status !== 0) complaints.push(`the build ended with status ${status}:\n${log}`);
+    } finally {
+      rmSync(copy, {recursive: true, force: true});
+    }
+  });
+}
+
+async function style(): Promise<void> {
+  const script = await checkpatch();
+  await progress.step('checkpatch --strict', async () => {
+    const files = readdirSync(MODULE_SOURCES, {recursive: true, encoding: 'utf8'}).filter(name => /\.[ch]$/.test(name) && !name.endsWith('.mod.c'));
+    for (const name of files.sort()) {
+      const ignore = name === 'compat.h' ? ['--ignore', ALLOWED_IN_COMPAT.join(',')] : [];
+      const {stdout} = await run('perl', [script, '--no-tree', '--strict', '--terse', '--show-types', '--no-summary', ...ignore, '-f', join(MODULE_SOURCES, name)]);
+      complaints.push(...stdout.split('\n').filter(Boolean).map(line => line.replace(MODULE_SOURCES, 'kmod')));
+    }
+  });
+}
+
+const kernel = await findKernel(cache, progress, {name: options.kernel, modules: undefined, refresh: undefined});
+await sparse(kernel);
+await style();
+for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
+process.stderr.write(`check-kmod: ${complaints.length === 0 ? 'clean' : `${complaints.length} complaints`}\n`);
+process.exitCode = complaints.length === 0 ? 0 : 1;
