@@ -31,7 +31,7 @@ function framevecVm(...args: string[]): {status: number | null; stdout: string; 
 
 function temporaryDirectory(remove: (undo: () => void) => void): string {
   const directory = mkdtempSync(join(tmpdir(), 'framevec-vm-'));
-  remove(() => rmSync(directory, {recursive: true, force: true}));
+  remove(() => { rmSync(directory, {recursive: true, force: true}); });
   return directory;
 }
 
@@ -69,7 +69,7 @@ for (const [what, args] of [
 }
 
 test('an unknown kernel is refused with the list of those that are known', (t) => {
-  const directory = temporaryDirectory((undo) => t.teardown(undo));
+  const directory = temporaryDirectory((undo) => { t.teardown(undo); });
   const {status, stderr} = spawnSync(process.execPath, [MAIN, 'vm', '--no-module', '--kernel', '4.19', '--', 'true'], {
     encoding: 'utf8',
     env: {...process.env, FRAMEVEC_CACHE: directory},
@@ -471,7 +471,7 @@ test('directories that the guest has its own file systems on are told apart', (t
 });
 
 test('a cache entry whose making failed is made anew, and one that is there is left alone', async (t) => {
-  const cache = new Cache(temporaryDirectory((undo) => t.teardown(undo)));
+  const cache = new Cache(temporaryDirectory((undo) => { t.teardown(undo); }));
   const path = cache.path('entry');
   await t.throwsAsync(
     cache.entry(path, (temporary) => {

@@ -1,7 +1,7 @@
 /** `framevec vm`: a command in a disposable VM with a real kernel and the module. */
 import {writeFileSync} from 'node:fs';
 import {Command, InvalidArgumentError, Option} from 'commander';
-import {DEFAULTS, DEFAULT_KERNEL, EXIT, KERNELS, VmError, prepareVm, runVm, type VmResult} from '../vm/index.js';
+import {DEFAULTS, DEFAULT_KERNEL, EXIT, KERNELS, VmError, checkModuleFor, prepareVm, runVm, type VmResult} from '../vm/index.js';
 import {isName, splitWords} from '../vm/shell.js';
 
 interface VmFlags {
@@ -21,6 +21,7 @@ interface VmFlags {
   log?: string;
   json?: string;
   prepare?: boolean;
+  checkModule?: boolean;
   install?: boolean;
   refresh?: boolean;
   quiet?: boolean;
@@ -68,6 +69,7 @@ export function vmCommand(): Command {
     .option('--log <file>', 'write the kernel log here too')
     .option('--json <file>', 'write how the run went to this file')
     .option('--prepare', 'only set up: programs, kernel, module, initramfs')
+    .option('--check-module', 'only build the module, with sparse, and show what is wrong with it; status 1 if something is')
     .option('--install', 'install missing programs with apt-get')
     .option('--refresh', 'look for a newer version of the kernel')
     .option('-q, --quiet', 'say nothing about set-up and machine')
@@ -90,9 +92,14 @@ async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
     progress: flags.quiet ? undefined : (text: string): void => void process.stderr.write(text),
   };
   const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
+  const onSignal = (): void => { stop.abort(); };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   try {
+    if (flags.checkModule) {
+      const warnings = await checkModuleFor(setup);
+      tellWarnings(warnings, say);
+      return warnings.length === 0 ? 0 : 1;
+    }
     if (flags.prepare) {
       const {kernel, accel, module} = await prepareVm(setup);
       tellWarnings(module?.warnings ?? [], say);

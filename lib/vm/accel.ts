@@ -93,10 +93,14 @@ function bootsUnderKvm(image: string): Promise<boolean> {
       resolve(boots);
       child.kill('SIGKILL');
     };
-    const timer = setTimeout(() => answer(false), FIRST_BYTE_MS);
+    const timer = setTimeout(() => { answer(false); }, FIRST_BYTE_MS);
     // A firmware may speak before the kernel does, so a kernel's word is asked for.
-    child.stdout.on('data', (chunk: Buffer) => chunk.includes('Linux version') && answer(true));
-    child.on('error', () => answer(false));
-    child.on('close', () => answer(false));
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.includes('Linux version')) {
+        answer(true);
+      }
+    });
+    child.on('error', () => { answer(false); });
+    child.on('close', () => { answer(false); });
   });
 }

@@ -28,7 +28,7 @@ export function findPayload(image: Buffer): Payload | undefined {
   if (image.length < 0x250 || image.toString('latin1', 0x202, 0x206) !== 'HdrS' || image.readUInt16LE(0x206) < 0x208) {
     return undefined;
   }
-  const start = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x248);
+  const start = ((image[0x1f1] === 0 ? 4 : image.readUInt8(0x1f1)) + 1) * 512 + image.readUInt32LE(0x248);
   const length = image.readUInt32LE(0x24c);
   const payload = image.subarray(start, start + length);
   const compression = MAGIC.find(([, magic]) => magic.every((byte, index) => payload[index] === byte))?.[0];

@@ -11,7 +11,9 @@ import {findProgram} from './programs.js';
 const HIDDEN_IN_GUEST = ['/run', '/var/run', '/dev', '/proc', '/sys'];
 
 export function cacheDirectory(env: Record<string, string | undefined> = process.env): string {
-  return resolve(env['FRAMEVEC_CACHE'] || join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'framevec'));
+  // An empty variable is as good as none.
+  const [own, shared] = [env.FRAMEVEC_CACHE, env.XDG_CACHE_HOME].map((value) => (value === '' ? undefined : value));
+  return resolve(own ?? join(shared ?? join(homedir(), '.cache'), 'framevec'));
 }
 
 export function isHiddenInGuest(path: string): boolean {

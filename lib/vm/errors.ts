@@ -22,7 +22,7 @@ export class VmError extends Error {
     message: string,
     readonly status: number = EXIT.runner,
     /** More to read below the line: a compiler's output, a package manager's complaint. */
-    readonly details: string = '',
+    readonly details = '',
   ) {
     super(message);
   }

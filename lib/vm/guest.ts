@@ -177,7 +177,7 @@ export function commandScript({command, directory, environment}: Pick<GuestRun, 
 
 /** Of the caller's environment, what says how programs should behave; not what speaks of its session, or is secret. */
 const KEPT =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|COLORTERM|COLORFGBG|LANG|LANGUAGE|LC_\w+|TZ|EDITOR|PAGER|NO_COLOR|FORCE_COLOR|CLICOLOR\w*|CI|DEBUG|MAKEFLAGS|MFLAGS|NODE_\w+|npm_(config|package|lifecycle|node)_\w+|INIT_CWD|FRAMEVEC_\w+|AVA_\w+|UV_\w+|ASAN_OPTIONS|LSAN_OPTIONS|UBSAN_OPTIONS|LD_PRELOAD)$/;
+  /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|COLORTERM|COLORFGBG|LANG|LANGUAGE|LC_\w+|TZ|EDITOR|PAGER|NO_COLOR|FORCE_COLOR|CLICOLOR\w*|CI|DEBUG|NODE_\w+|npm_(config|package|lifecycle|node)_\w+|INIT_CWD|FRAMEVEC_\w+|AVA_\w+|UV_\w+|ASAN_OPTIONS|LSAN_OPTIONS|UBSAN_OPTIONS|LD_PRELOAD)$/;
 const SECRET = /(token|_auth|password|passwd|secret)/i;
 
 export function guestEnvironment(
@@ -187,7 +187,5 @@ export function guestEnvironment(
   const kept = Object.entries(host).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && KEPT.test(entry[0]) && !SECRET.test(entry[0]),
   );
-  // make's job server is a pipe of the host's.
-  const environment = Object.fromEntries(kept.filter(([name, value]) => !(name === 'MAKEFLAGS' && /jobserver/.test(value))));
-  return {...environment, ...added, FRAMEVEC_VM: '1', FRAMEVEC_RUN: GUEST.out};
+  return {...Object.fromEntries(kept), ...added, FRAMEVEC_VM: '1', FRAMEVEC_RUN: GUEST.out};
 }

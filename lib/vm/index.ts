@@ -4,4 +4,4 @@ export {DEFAULT_KERNEL, KERNELS} from './kernels.js';
 export type {Finding} from './log-scan.js';
 export type {Ending, SetupOptions, VmOptions, VmResult} from './options.js';
 export {DEFAULTS, runVm} from './run.js';
-export {prepareVm, type Setup} from './setup.js';
+export {checkModuleFor, prepareVm, type Setup} from './setup.js';

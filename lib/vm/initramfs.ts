@@ -73,8 +73,8 @@ async function bootModules(kernel: Kernel): Promise<string[]> {
   const paths = new Set<string>();
   for (const name of BOOT_MODULES) {
     const {stdout} = await run('modprobe', ['-d', kernel.modulesRoot, '-S', kernel.release, '--show-depends', name]);
-    for (const match of stdout.matchAll(/^insmod (\S+)/gm)) {
-      paths.add(match[1] as string);
+    for (const [, path = ''] of stdout.matchAll(/^insmod (\S+)/gm)) {
+      paths.add(path);
     }
   }
   return [...paths];

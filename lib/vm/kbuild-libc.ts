@@ -52,5 +52,5 @@ export async function prepareKbuildPrograms(cache: Cache, progress: Progress, re
 /** The loader's own word: every library found, and each new enough. */
 async function runsHere(program: string): Promise<boolean> {
   const {status, stdout, stderr} = await run('ldd', [program]);
-  return status === 0 && !/not found/.test(stdout + stderr);
+  return status === 0 && !(stdout + stderr).includes('not found');
 }

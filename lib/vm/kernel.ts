@@ -5,7 +5,7 @@ import {basename, dirname, join, resolve} from 'node:path';
 import {findPayload, writeVmlinux} from './bzimage.js';
 import type {Cache} from './cache.js';
 import {VmError} from './errors.js';
-import {KERNELS, findKernelKind, type KernelKind, type Suite} from './kernels.js';
+import {DEFAULT_KERNEL, KERNELS, findKernelKind, type KernelKind, type Suite} from './kernels.js';
 import {PackageSource, type PackageVersion} from './packages.js';
 import {must} from './programs.js';
 import type {Progress} from './progress.js';
@@ -162,13 +162,13 @@ async function arrange(tree: string, final: string, release: string): Promise<vo
 
 /** The machine's own: the running one if its file is there, otherwise the newest that is installed. */
 async function installedKernel(): Promise<Kernel> {
-  const release = [runningRelease(), ...newestFirst(entries('/lib/modules'))].find(
-    (candidate) => imageOf(candidate) !== undefined && existsSync(join('/lib/modules', candidate, 'modules.dep')),
-  );
-  if (release === undefined) {
-    throw new VmError('--kernel host: this machine has no kernel file with modules in /boot and /lib/modules; use --kernel 6.1');
+  for (const release of [runningRelease(), ...newestFirst(entries('/lib/modules'))]) {
+    const image = imageOf(release);
+    if (image !== undefined && existsSync(join('/lib/modules', release, 'modules.dep'))) {
+      return await describe('host', release, image, '/');
+    }
   }
-  return await describe('host', release, imageOf(release) as string, '/');
+  throw new VmError(`--kernel host: this machine has no kernel file with modules in /boot and /lib/modules; use --kernel ${DEFAULT_KERNEL}`);
 }
 
 const imageOf = (release: string): string | undefined =>
@@ -197,7 +197,7 @@ function modulesRoot(image: string, modules: string | undefined): string {
   if (modules !== undefined) {
     const directory = resolve(modules);
     const match = /^(.*)\/lib\/modules(?:\/[^/]+)?$/.exec(directory);
-    return match === null ? directory : match[1] || '/';
+    return match === null ? directory : (match[1] === '' ? '/' : (match[1] ?? '/'));
   }
   const beside = dirname(image);
   return [beside, dirname(beside)].find((directory) => existsSync(join(directory, 'lib/modules'))) ?? '/';

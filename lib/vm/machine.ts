@@ -1,7 +1,7 @@
 /** One QEMU process: started, its two streams passed on, and its end told. */
 import {spawn, type ChildProcess} from 'node:child_process';
 import type {Duplex, Writable} from 'node:stream';
-import {EndMark} from './end-mark.js';
+import type {EndMark} from './end-mark.js';
 import {VmError} from './errors.js';
 import {findProgram} from './programs.js';
 import {STREAM_FD} from './qemu.js';
@@ -18,11 +18,11 @@ export class QemuProcess {
     const setpriv = findProgram('setpriv');
     const [program, ...first] = setpriv === undefined ? [qemu] : [setpriv, '--pdeathsig', 'KILL', qemu];
     // In a process group of its own it does not get the terminal's Ctrl-C: this process decides.
-    this.child = spawn(program as string, [...first, ...args], {stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], detached: true});
+    this.child = spawn(program, [...first, ...args], {stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], detached: true});
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.complaints += text));
     this.gone = new Promise((resolve, reject) => {
-      this.child.on('error', (error) => reject(new VmError(`QEMU could not be started: ${error.message}`)));
-      this.child.on('close', () => resolve(this.complaints.trim()));
+      this.child.on('error', (error) => { reject(new VmError(`QEMU could not be started: ${error.message}`)); });
+      this.child.on('close', () => { resolve(this.complaints.trim()); });
     });
     // Whoever awaits it hears of it; until then it must not end the process.
     this.gone.catch(() => undefined);

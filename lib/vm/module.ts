@@ -1,6 +1,6 @@
 /** framevec.ko for one kernel: built in the cache from a copy of kmod/, so that neither checkout nor package is written to. */
 import {createHash} from 'node:crypto';
-import {cpSync, existsSync, readFileSync, readdirSync, writeFileSync} from 'node:fs';
+import {cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -22,45 +22,79 @@ export interface BuiltModule {
 }
 
 export async function buildModule(cache: Cache, progress: Progress, kernel: Kernel, sources = MODULE_SOURCES): Promise<BuiltModule> {
+  const plan = planBuild(kernel, sources);
+  const key = createHash('sha256').update(JSON.stringify([kernel.id, plan.makeArguments]));
+  for (const file of plan.files) {
+    key.update(file).update('\0').update(readFileSync(join(sources, file))).update('\0');
+  }
+  const final = cache.path('modules', `${kernel.release}-${key.digest('hex').slice(0, 16)}`);
+  const directory = await cache.entry(final, (temporary) =>
+    progress.step(`build framevec.ko for ${kernel.release}`, () => make(plan, temporary)),
+  );
+  return {path: join(directory, 'framevec.ko'), warnings: findWarnings(readFileSync(join(directory, LOG), 'utf8'))};
+}
+
+/** A build for its warnings alone: the compiler's and sparse's. */
+export async function checkModule(cache: Cache, progress: Progress, kernel: Kernel, sources = MODULE_SOURCES): Promise<string[]> {
+  if (findProgram('sparse') === undefined) {
+    throw new VmError('the program sparse is missing; install the package sparse');
+  }
+  const plan = planBuild(kernel, sources);
+  const directory = mkdtempSync(cache.path('check-'));
+  try {
+    await progress.step(`check framevec.ko with sparse for ${kernel.release}`, () =>
+      make({...plan, makeArguments: [...plan.makeArguments, 'C=2', 'CHECK=sparse']}, directory),
+    );
+    return findWarnings(readFileSync(join(directory, LOG), 'utf8'));
+  } finally {
+    rmSync(directory, {recursive: true, force: true});
+  }
+}
+
+interface Plan {
+  release: string;
+  headers: string;
+  sources: string;
+  files: readonly string[];
+  makeArguments: readonly string[];
+}
+
+function planBuild(kernel: Kernel, sources: string): Plan {
   if (!existsSync(join(sources, 'Kbuild'))) {
     throw new VmError(`there is no module to build: ${join(sources, 'Kbuild')} is missing (--no-module boots without)`);
   }
   if (kernel.headers === undefined) {
     throw new VmError(`there are no headers for ${kernel.release}, so the module cannot be built for it (--no-module boots without)`);
   }
-
-  const files = sourceFiles(sources);
   // Debian's headers name the compiler of their release; here it is this machine's.
   const compiler = findProgram('gcc-12') === undefined ? 'gcc' : 'gcc-12';
-  const makeArguments = [`CC=${compiler}`, 'W=1', ...kernel.makeArguments];
-  const key = createHash('sha256').update(JSON.stringify([kernel.id, makeArguments]));
-  for (const file of files) {
-    key.update(file).update('\0').update(readFileSync(join(sources, file))).update('\0');
-  }
+  return {
+    release: kernel.release,
+    headers: kernel.headers,
+    sources,
+    files: sourceFiles(sources),
+    makeArguments: [`CC=${compiler}`, 'W=1', ...kernel.makeArguments],
+  };
+}
 
-  const final = cache.path('modules', `${kernel.release}-${key.digest('hex').slice(0, 16)}`);
-  const directory = await cache.entry(final, (temporary) =>
-    progress.step(`build framevec.ko for ${kernel.release}`, async () => {
-      for (const file of files) {
-        cpSync(join(sources, file), join(temporary, file), {recursive: true});
-      }
-      const {status, stdout, stderr} = await run('make', [
-        '-C',
-        kernel.headers as string,
-        `M=${temporary}`,
-        `-j${availableParallelism()}`,
-        ...makeArguments,
-        'modules',
-      ]);
-      const log = `${stdout}${stderr}`.replaceAll(`${temporary}/`, `${relative(process.cwd(), sources)}/`);
-      writeFileSync(join(temporary, LOG), log);
-      if (status !== 0 || !existsSync(join(temporary, 'framevec.ko'))) {
-        const first = /^.*(error|undefined!|No rule|Stop\.).*$/im.exec(stderr)?.[0] ?? `make ended with status ${status}`;
-        throw new VmError(`the module could not be built for ${kernel.release}: ${first.replaceAll(`${temporary}/`, 'kmod/')}`, undefined, log);
-      }
-    }),
+/** Copies the sources to `directory` and makes them there. */
+async function make({release, headers, sources, files, makeArguments}: Plan, directory: string): Promise<void> {
+  for (const file of files) {
+    cpSync(join(sources, file), join(directory, file), {recursive: true});
+  }
+  const {status, stdout, stderr} = await run(
+    'make',
+    ['-C', headers, `M=${directory}`, `-j${availableParallelism()}`, ...makeArguments, 'modules'],
+    // A make around this one has options and a job server of its own.
+    {env: {MAKEFLAGS: undefined, MFLAGS: undefined, MAKEOVERRIDES: undefined, MAKELEVEL: undefined}},
   );
-  return {path: join(directory, 'framevec.ko'), warnings: findWarnings(readFileSync(join(directory, LOG), 'utf8'))};
+  // The paths are those that the reader can open.
+  const log = `${stdout}${stderr}`.replaceAll(`${directory}/`, `${relative(process.cwd(), sources)}/`);
+  writeFileSync(join(directory, LOG), log);
+  if (status !== 0 || !existsSync(join(directory, 'framevec.ko'))) {
+    const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? `make ended with status ${status}`;
+    throw new VmError(`the module could not be built for ${release}: ${first.trim()}`, undefined, log);
+  }
 }
 
 /** The kernel only remarks on a parameter that a module does not have, and loads it without. */
@@ -69,8 +103,8 @@ export async function checkParameters(path: string, parameters: readonly string[
     return;
   }
   const stdout = await must('reading the parameters of framevec.ko', 'modinfo', ['-F', 'parm', path]);
-  const known = stdout.split('\n').map((line) => line.split(':')[0] as string).filter(Boolean);
-  const unknown = parameters.map((parameter) => parameter.split('=')[0] as string).find((name) => !known.includes(name));
+  const known = stdout.split('\n').map((line) => line.replace(/:.*/, '')).filter(Boolean);
+  const unknown = parameters.map((parameter) => parameter.replace(/=.*/s, '')).find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new VmError(`framevec.ko has no parameter ${unknown}; it has ${known.join(', ') || 'none'}`, EXIT.moduleNotLoaded);
   }
@@ -89,5 +123,5 @@ function sourceFiles(sources: string): string[] {
 
 export function findWarnings(log: string): string[] {
   // What the kernel's own makefile remarks about this machine's compiler and pahole is not about the module.
-  return log.split('\n').filter((line) => /\bwarning:|^WARNING:/i.test(line) && !/differs from the one used to build the kernel/.test(line));
+  return log.split('\n').filter((line) => /\bwarning:|^WARNING:/i.test(line) && !line.includes('differs from the one used to build the kernel'));
 }

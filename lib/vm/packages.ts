@@ -131,8 +131,8 @@ export class PackageSource {
 /** The names in Depends, of alternatives the first that fits. */
 function dependencies(stanza: string): string[] {
   return [...stanza.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)]
-    .flatMap((match) => (match[1] as string).split(','))
-    .map((alternatives) => (alternatives.split('|')[0] as string).trim().split(/[\s(:]/)[0] as string);
+    .flatMap((match) => (match[1] ?? '').split(','))
+    .map((alternatives) => /^[^\s(:|]+/.exec(alternatives.trim())?.[0] ?? '');
 }
 
 function machineSources(): SourceFile[] {

@@ -13,7 +13,7 @@ const LISTS = '/var/lib/apt/lists';
 const LISTS_STALE_AFTER_MS = 7 * 24 * 3600 * 1000;
 
 export function findProgram(name: string): string | undefined {
-  const directories = [...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean), ...SYSTEM_DIRECTORIES];
+  const directories = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...SYSTEM_DIRECTORIES];
   return directories.map((directory) => join(directory, name)).find((path) => {
     try {
       accessSync(path, constants.X_OK);
@@ -51,8 +51,8 @@ export function run(program: string, args: readonly string[], options: RunOption
     let stderr = '';
     child.stdout.setEncoding(options.encoding ?? 'utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    child.on('error', (error) => reject(new VmError(`${program} could not be started: ${error.message}`)));
-    child.on('close', (status) => resolve({status: status ?? 1, stdout, stderr}));
+    child.on('error', (error) => { reject(new VmError(`${program} could not be started: ${error.message}`)); });
+    child.on('close', (status) => { resolve({status: status ?? 1, stdout, stderr}); });
   });
 }
 
@@ -136,8 +136,8 @@ export async function requirePrograms(progress: Progress, {build, install}: {bui
   }
 
   await progress.step(`install ${missing.join(' ')}`, async () => {
-    for (const [name, ...args] of commands) {
-      await must(`installing ${missing.join(' ')}`, name as string, args, {env: {DEBIAN_FRONTEND: 'noninteractive'}});
+    for (const [name = '', ...args] of commands) {
+      await must(`installing ${missing.join(' ')}`, name, args, {env: {DEBIAN_FRONTEND: 'noninteractive'}});
     }
   });
   const still = missingPackages(build);

@@ -21,6 +21,9 @@ export const DEFAULTS = {memory: '2G', cpus: 2, timeout: 600} as const;
 /** How long the last lines of the kernel log may take to come out. */
 const LOG_END_MS = 5000;
 
+/** And the last output, once the machine is gone. */
+const LAST_OUTPUT_MS = 2000;
+
 export async function runVm(options: VmOptions): Promise<VmResult> {
   if (options.command.length === 0) {
     throw new VmError('there is no command to run; it stands after --');
@@ -83,7 +86,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
     const event = await Promise.race([
       finished.then((ended): Event | Promise<Event> => (ended ? 'finished' : qemu.gone.then((): Event => 'gone'))),
       qemu.gone.then((): Event => 'gone'),
-      sleep((options.timeout ?? DEFAULTS.timeout) * 1000, 'time-limit' as Event, {signal: timer.signal, ref: true}),
+      sleep<Event>((options.timeout ?? DEFAULTS.timeout) * 1000, 'time-limit', {signal: timer.signal}),
       ...(host ? [host.interrupted.then((): Event => 'interrupted')] : []),
       ...(options.signal ? [aborted(options.signal).then((): Event => 'interrupted')] : []),
     ]);
@@ -91,7 +94,8 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       await logEnds(run.kernelLog, endMark);
     }
     await qemu.end();
-    await streams;
+    // What is left of the output is still passed on, but a reader that has stopped reading must not keep this from ending.
+    await Promise.race([streams, sleep(LAST_OUTPUT_MS, undefined, {ref: false})]);
     return conclude(options, setup, run, {event, complaints: await qemu.gone, out, start});
   } finally {
     timer.abort();
@@ -135,7 +139,12 @@ async function untilMark(mark: EndMark, signal: AbortSignal): Promise<boolean> {
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), {once: true})));
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener('abort', () => { resolve(); }, {once: true});
+  });
 }
 
 /** The log's own lines come by a slower way than the streams: some kernels print them from a thread. */

@@ -6,7 +6,7 @@ import {VmError} from './errors.js';
 import {makeInitramfs} from './initramfs.js';
 import {findKernel, type Kernel} from './kernel.js';
 import {DEFAULT_KERNEL} from './kernels.js';
-import {buildModule, type BuiltModule} from './module.js';
+import {buildModule, checkModule, type BuiltModule} from './module.js';
 import type {SetupOptions} from './options.js';
 import {requirePrograms} from './programs.js';
 import {Progress} from './progress.js';
@@ -20,19 +20,8 @@ export interface Setup {
 }
 
 export async function prepareVm(options: SetupOptions): Promise<Setup> {
-  if (arch !== 'x64') {
-    throw new VmError(`the VM runner knows x86-64 only, and this is ${arch}`);
-  }
-  const progress = new Progress(options.progress);
   const module = options.module ?? true;
-  await requirePrograms(progress, {build: module, install: options.install ?? false});
-
-  const cache = new Cache(cacheDirectory());
-  const kernel = await findKernel(cache, progress, {
-    name: options.kernel ?? DEFAULT_KERNEL,
-    modules: options.modules,
-    refresh: options.refresh,
-  });
+  const {cache, progress, kernel} = await prepareKernel(options, module);
   return {
     cache,
     kernel,
@@ -40,4 +29,25 @@ export async function prepareVm(options: SetupOptions): Promise<Setup> {
     accel: await chooseAccel(cache, kernel.image),
     module: module ? await buildModule(cache, progress, kernel) : undefined,
   };
+}
+
+/** What compiler and sparse have to say about the module, for one kernel. */
+export async function checkModuleFor(options: SetupOptions): Promise<string[]> {
+  const {cache, progress, kernel} = await prepareKernel(options, true);
+  return await checkModule(cache, progress, kernel);
+}
+
+async function prepareKernel(options: SetupOptions, build: boolean): Promise<{cache: Cache; progress: Progress; kernel: Kernel}> {
+  if (arch !== 'x64') {
+    throw new VmError(`the VM runner knows x86-64 only, and this is ${arch}`);
+  }
+  const progress = new Progress(options.progress);
+  await requirePrograms(progress, {build, install: options.install ?? false});
+  const cache = new Cache(cacheDirectory());
+  const kernel = await findKernel(cache, progress, {
+    name: options.kernel ?? DEFAULT_KERNEL,
+    modules: options.modules,
+    refresh: options.refresh,
+  });
+  return {cache, progress, kernel};
 }

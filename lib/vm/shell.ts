@@ -16,20 +16,20 @@ export function splitWords(text: string): string[] | undefined {
   let word: string | undefined;
   let quoted = '';
   for (let index = 0; index < text.length; index++) {
-    const character = text[index] as string;
+    const character = text.charAt(index);
     if (quoted !== '') {
       if (character === quoted) {
         quoted = '';
-      } else if (character === '\\' && quoted === '"' && /["\\$`]/.test(text[index + 1] ?? '')) {
-        word += text[++index] as string;
+      } else if (character === '\\' && quoted === '"' && /["\\$`]/.test(text.charAt(index + 1))) {
+        word = (word ?? '') + text.charAt(++index);
       } else {
-        word += character;
+        word = (word ?? '') + character;
       }
     } else if (character === '"' || character === "'") {
       quoted = character;
       word ??= '';
     } else if (character === '\\' && index + 1 < text.length) {
-      word = (word ?? '') + (text[++index] as string);
+      word = (word ?? '') + text.charAt(++index);
     } else if (/\s/.test(character)) {
       if (word !== undefined) {
         words.push(word);

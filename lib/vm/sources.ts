@@ -81,7 +81,7 @@ function parseDeb822(text: string): Source[] {
     .flatMap((stanza) => {
       const fields = new Map<string, string>();
       for (const match of stanza.matchAll(/^([\w-]+):[ \t]*((?:.*)(?:\n[ \t].*)*)/gm)) {
-        fields.set((match[1] as string).toLowerCase(), (match[2] as string).trimEnd());
+        fields.set((match[1] ?? '').toLowerCase(), (match[2] ?? '').trimEnd());
       }
       if (!words(fields.get('types')).includes('deb') || fields.get('enabled')?.trim().toLowerCase() === 'no') {
         return [];
@@ -110,8 +110,8 @@ function parseList(text: string): Source[] {
     });
     return [
       {
-        uris: [match[2] as string],
-        suites: [match[3] as string],
+        uris: [match[2] ?? ''],
+        suites: [match[3] ?? ''],
         components: words(match[4]),
         signedBy: options.find(([name]) => name === 'signed-by')?.[1],
         options: options.filter(([name]) => name !== 'signed-by' && name !== 'arch'),
