@@ -1,34 +1,39 @@
-/** The addon: finds it, and says what it offers. Its numbers are those of native/results.h. */
+/** The addon: finds it, and says what it offers. Its numbers are those of native/exchange.h. */
 import bindings from 'bindings';
 import {fileURLToPath} from 'node:url';
 import {addonMissing} from './errors.js';
 
-/** Indices into {@link Addon.results}; a test compares them with native/results.h. */
-export const FIELD_ABI = 0;
-export const FIELD_PAGE_SIZE = 1;
-export const FIELD_MAX_FRAMES = 2;
-export const FIELD_FEATURES = 3;
-export const FIELD_KIND = 4;
-export const FIELD_STATE = 5;
-export const FIELD_CAPACITY = 6;
-export const FIELD_FRAMES = 7;
-export const FIELD_OFFSET = 8;
-export const FIELD_LENGTH = 9;
-export const FIELD_REASON = 10;
-export const FIELD_GUP_NS = 11;
-export const FIELD_CALL_NS = 12;
-export const FIELD_ADDRESS = 13;
-export const FIELD_FRAMES_ASKED = 14;
-export const FIELD_FAIL_ADDRESS = 15;
-export const FIELD_MEMLOCK_NEED = 16;
-export const FIELD_MEMLOCK_USED = 17;
-export const FIELD_MEMLOCK_LIMIT = 18;
-export const FIELD_REGION = 19;
-export const FIELD_HUGE_ADVICE = 20;
+/** Indices into {@link Addon.exchange}; a test compares them with native/exchange.h. */
+export const FIELD_HANDLE = 0;
+export const FIELD_FLAGS = 1;
+export const FIELD_REGION = 2;
+export const FIELD_ABI = 3;
+export const FIELD_PAGE_SIZE = 4;
+export const FIELD_MAX_FRAMES = 5;
+export const FIELD_FEATURES = 6;
+export const FIELD_KIND = 7;
+export const FIELD_STATE = 8;
+export const FIELD_CAPACITY = 9;
+export const FIELD_FRAMES = 10;
+export const FIELD_OFFSET = 11;
+export const FIELD_LENGTH = 12;
+export const FIELD_REASON = 13;
+export const FIELD_GUP_NS = 14;
+export const FIELD_CALL_NS = 15;
+export const FIELD_ADDRESS = 16;
+export const FIELD_FRAMES_ASKED = 17;
+export const FIELD_FAIL_ADDRESS = 18;
+export const FIELD_MEMLOCK_NEED = 19;
+export const FIELD_MEMLOCK_USED = 20;
+export const FIELD_MEMLOCK_LIMIT = 21;
+export const FIELD_HUGE_ADVICE = 22;
 
 /** A Float64Array in truth; this type knows that each of the fields is there. */
-export type Results = Readonly<Record<Field, number>>;
+export type Exchange = Record<Field, number>;
 type Field =
+  | typeof FIELD_HANDLE
+  | typeof FIELD_FLAGS
+  | typeof FIELD_REGION
   | typeof FIELD_ABI
   | typeof FIELD_PAGE_SIZE
   | typeof FIELD_MAX_FRAMES
@@ -48,7 +53,6 @@ type Field =
   | typeof FIELD_MEMLOCK_NEED
   | typeof FIELD_MEMLOCK_USED
   | typeof FIELD_MEMLOCK_LIMIT
-  | typeof FIELD_REGION
   | typeof FIELD_HUGE_ADVICE;
 
 /** Answers of the addon that are its own; those from -1 to -4095 are the kernel's -errno. */
@@ -62,8 +66,8 @@ export const REFUSED_NO_EXTERNAL = -4993;
 export const REFUSED_NO_ARRAYBUFFER = -4992;
 export const REFUSED_NOT_THE_DEVICE = -4991;
 
-/** A flag of {@link Addon.pin} that stays in the addon: the range may share pages with others. */
-export const PIN_UNALIGNED = 0x8000_0000;
+/** A flag of pin() that stays in the addon: the range may share pages with others. */
+export const PIN_UNALIGNED = 0x4000_0000;
 
 /** `HugePages` of native/region.h. */
 export const HUGE_LEAVE = 0;
@@ -74,10 +78,10 @@ export const HUGE_1G = 4;
 
 /**
  * The functions of framevec.node. All but `allocate` answer with a number: zero or more is success,
- * less is -errno or one of `REFUSED_`. What else there is to tell is in `results`.
+ * less is -errno or one of `REFUSED_`. What else there is to tell is in `exchange`.
  */
 export interface Addon {
-  readonly results: Results;
+  readonly exchange: Exchange;
   readonly pageSize: number;
   readonly fields: Readonly<Record<string, number>>;
   readonly refusals: Readonly<Record<string, number>>;
@@ -87,8 +91,10 @@ export interface Addon {
   readonly closeDevice: () => number;
   readonly info: () => number;
   readonly create: (capacity: number) => number;
-  readonly pin: (handle: number, view: ArrayBufferView, region: number, flags: number) => number;
-  readonly unpin: (handle: number, flags: number) => number;
+  /** Takes HANDLE, FLAGS and REGION from `exchange`. */
+  readonly pin: (view: ArrayBufferView) => number;
+  /** Takes HANDLE and FLAGS from `exchange`. */
+  readonly unpin: () => number;
   readonly stat: (handle: number) => number;
   readonly readPfns: (handle: number, into: BigUint64Array, first: number, count: number) => number;
   readonly close: (handle: number) => number;

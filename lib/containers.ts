@@ -7,7 +7,7 @@ import {types} from 'node:util';
 import * as workerThreads from 'node:worker_threads';
 import {addon} from './addon.js';
 import {containerRefused, emptyTarget, invalidArgType} from './errors.js';
-import {PinnableMemory} from './pinnable_memory.js';
+import {PinnableMemory, type Container} from './pinnable_memory.js';
 
 /** A `WebAssembly.Memory`, of which the pin takes all. */
 export interface WebAssemblyMemory {
@@ -20,19 +20,6 @@ export interface WebAssemblyMemory {
  * the whole.
  */
 export type PinTarget = PinnableMemory | ArrayBufferView | ArrayBuffer | SharedArrayBuffer | WebAssemblyMemory;
-
-/**
- * An ArrayBuffer or SharedArrayBuffer that has been looked at. `'owned'`: mapped by the addon, sound
- * whatever becomes of the ArrayBuffer. `'shared'`, `'wasm'`: can't be detached under a pin. `'plain'`:
- * of the JavaScript heap, marked as untransferable, which is as much as Node can do.
- */
-export interface Container {
-  readonly kind: 'owned' | 'shared' | 'wasm' | 'plain';
-  /** The addon's handle of owned memory, -1 of all other. */
-  readonly region: number;
-  /** All of it: what is pinned if the target is no view itself. */
-  readonly whole: Uint8Array;
-}
 
 interface MaybeResizable {
   readonly resizable?: boolean;
@@ -50,10 +37,7 @@ const containers = new WeakMap<ArrayBufferLike, Container>();
 /** The view that a target stands for. */
 export function viewOf(target: PinTarget): ArrayBufferView {
   if (ArrayBuffer.isView(target)) return target;
-  if (target instanceof PinnableMemory) {
-    if (target.closed) throw containerRefused('closed');
-    return target.bytes;
-  }
+  if (target instanceof PinnableMemory) return target.bytes;
   if (types.isAnyArrayBuffer(target)) return wholeOf(target);
   if (isWebAssemblyMemory(target)) {
     const {buffer} = target;

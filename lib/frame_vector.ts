@@ -7,9 +7,11 @@ import {
   FIELD_CAPACITY,
   FIELD_FAIL_ADDRESS,
   FIELD_FEATURES,
+  FIELD_FLAGS,
   FIELD_FRAMES,
   FIELD_FRAMES_ASKED,
   FIELD_GUP_NS,
+  FIELD_HANDLE,
   FIELD_KIND,
   FIELD_LENGTH,
   FIELD_MAX_FRAMES,
@@ -19,6 +21,7 @@ import {
   FIELD_OFFSET,
   FIELD_PAGE_SIZE,
   FIELD_REASON,
+  FIELD_REGION,
   FIELD_STATE,
   PIN_UNALIGNED,
   REFUSED_BAD_ARGUMENT,
@@ -29,7 +32,7 @@ import {
   REFUSED_NOT_THE_DEVICE,
   REFUSED_UNALIGNED,
 } from './addon.js';
-import {canProtect, containerOf, viewOf, withoutBytes, type Container, type PinTarget} from './containers.js';
+import {canProtect, containerOf, viewOf, withoutBytes, type PinTarget} from './containers.js';
 import {
   abiMismatch,
   capacityExceeded,
@@ -51,7 +54,7 @@ import {
   type AskedRange,
   type Stop,
 } from './errors.js';
-import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
+import {ownContainer, PinnableMemory, type AllocOptions, type Container} from './pinnable_memory.js';
 import {
   FRAMEVEC_ABI,
   FRAMEVEC_FEATURE_FORCE,
@@ -146,7 +149,7 @@ interface Hold {
 }
 
 // Hoisted: a call through a const costs 3 ns less than one through a property.
-const {pin, unpin, readPfns, results, pageSize} = addon;
+const {pin, unpin, readPfns, exchange, pageSize} = addon;
 const CLOSED = -1;
 const SLOT_MASK = 0xf_ffff;
 
@@ -182,11 +185,11 @@ export function info(): ModuleInfo {
   openDevice();
   const answer = addon.info();
   if (answer < 0) throw infoFailed(answer);
-  const features = results[FIELD_FEATURES];
+  const features = exchange[FIELD_FEATURES];
   return {
-    abi: results[FIELD_ABI],
-    pageSize: results[FIELD_PAGE_SIZE],
-    maxFrames: results[FIELD_MAX_FRAMES],
+    abi: exchange[FIELD_ABI],
+    pageSize: exchange[FIELD_PAGE_SIZE],
+    maxFrames: exchange[FIELD_MAX_FRAMES],
     features: {force: (features & FRAMEVEC_FEATURE_FORCE) !== 0, pfns: (features & FRAMEVEC_FEATURE_PFNS) !== 0},
   };
 }
@@ -196,12 +199,12 @@ function openDevice(): void {
   const answer = addon.openDevice();
   if (answer < 0) throw deviceUnavailable(answer);
   const told = addon.info();
-  if (told === 0 && results[FIELD_ABI] === FRAMEVEC_ABI) {
+  if (told === 0 && exchange[FIELD_ABI] === FRAMEVEC_ABI) {
     opened = true;
     return;
   }
   addon.closeDevice();
-  if (told === 0) throw abiMismatch(results[FIELD_ABI]);
+  if (told === 0) throw abiMismatch(exchange[FIELD_ABI]);
   throw told === REFUSED_NOT_THE_DEVICE ? abiMismatch(undefined) : infoFailed(told);
 }
 
@@ -219,6 +222,7 @@ export class FrameVector implements Disposable {
   readonly #hold: Hold;
   #container: Container | undefined;
   #kind = 0;
+  #address = 0;
   #offset = 0;
   #byteLength = 0;
   #stopped: Stop | undefined;
@@ -293,19 +297,30 @@ export class FrameVector implements Disposable {
   pin(target: PinTarget, options?: PinOptions): number {
     const hold = this.#hold;
     const flags = options === undefined ? 0 : pinFlags(options);
-    const view = viewOf(target);
-    const container = containerOf(view);
+    let view: ArrayBufferView;
+    let container: Container;
+    if (target instanceof PinnableMemory) {
+      container = ownContainer(target);
+      view = container.whole;
+    } else {
+      view = viewOf(target);
+      container = containerOf(view);
+    }
     if (container.kind === 'plain' && options?.strict === true && !canProtect()) throw containerRefused('unprotected');
-    let frames = pin(hold.handle, view, container.region, flags);
-    if (frames < 0) frames = this.#pinAgain(frames, target, view, container, flags);
+    exchange[FIELD_HANDLE] = hold.handle;
+    exchange[FIELD_FLAGS] = flags;
+    exchange[FIELD_REGION] = container.region;
+    let frames = pin(view);
+    if (frames < 0) frames = this.#pinAgain(frames, target, view, flags);
     hold.frames = frames;
     hold.target = target;
     pinned[hold.handle & SLOT_MASK] = hold;
     this.#container = container;
-    this.#kind = results[FIELD_KIND];
-    this.#offset = results[FIELD_OFFSET];
-    if (results[FIELD_REASON] === 0) {
-      this.#byteLength = results[FIELD_LENGTH];
+    this.#kind = exchange[FIELD_KIND];
+    this.#address = exchange[FIELD_ADDRESS];
+    this.#offset = exchange[FIELD_OFFSET];
+    if (exchange[FIELD_REASON] === 0) {
+      this.#byteLength = exchange[FIELD_LENGTH];
       this.#stopped = undefined;
     } else {
       this.#byteLength = frames * pageSize - this.#offset;
@@ -325,7 +340,9 @@ export class FrameVector implements Disposable {
   unpin(options?: UnpinOptions): number {
     const hold = this.#hold;
     const flags = options === undefined ? 0 : unpinFlags(options);
-    const frames = unpin(hold.handle, flags);
+    exchange[FIELD_HANDLE] = hold.handle;
+    exchange[FIELD_FLAGS] = flags;
+    const frames = unpin();
     if (frames < 0) throw this.#failed('unpin', frames);
     this.#forget();
     if (flags !== 0) this.#measured();
@@ -367,13 +384,13 @@ export class FrameVector implements Disposable {
   stat(): Stat {
     const answer = addon.stat(this.#hold.handle);
     if (answer < 0) throw this.#failed('stat', answer);
-    const state = results[FIELD_STATE];
+    const state = exchange[FIELD_STATE];
     return {
-      kind: KINDS[results[FIELD_KIND]] ?? 'none',
-      capacity: results[FIELD_CAPACITY],
-      frames: results[FIELD_FRAMES],
-      offset: results[FIELD_OFFSET],
-      byteLength: results[FIELD_LENGTH],
+      kind: KINDS[exchange[FIELD_KIND]] ?? 'none',
+      capacity: exchange[FIELD_CAPACITY],
+      frames: exchange[FIELD_FRAMES],
+      offset: exchange[FIELD_OFFSET],
+      byteLength: exchange[FIELD_LENGTH],
       write: (state & FRAMEVEC_STATE_WRITE) !== 0,
       gotRef: (state & FRAMEVEC_STATE_GOT_REF) !== 0,
     };
@@ -409,6 +426,11 @@ export class FrameVector implements Disposable {
   /** Bytes from the start of the first frame to the first byte of the target. */
   get offset(): number {
     return this.#offset;
+  }
+
+  /** The address of the first byte that it holds, for /proc/self/pagemap and maps; 0 if it holds none. */
+  get address(): number {
+    return this.#address;
   }
 
   /** Bytes of the target that it holds. */
@@ -454,8 +476,8 @@ export class FrameVector implements Disposable {
   }
 
   #measured(): void {
-    this.#gupNs = results[FIELD_GUP_NS];
-    this.#callNs = results[FIELD_CALL_NS];
+    this.#gupNs = exchange[FIELD_GUP_NS];
+    this.#callNs = exchange[FIELD_CALL_NS];
   }
 
   #forget(): void {
@@ -467,26 +489,26 @@ export class FrameVector implements Disposable {
     hold.frames = 0;
     this.#container = undefined;
     this.#kind = 0;
+    this.#address = 0;
     this.#offset = 0;
     this.#byteLength = 0;
     this.#stopped = undefined;
   }
 
   /** The rare half of pin(): an error, or a typed array that is newer than the addon's Node-API. */
-  #pinAgain(answer: number, target: PinTarget, view: ArrayBufferView, container: Container, flags: number): number {
+  #pinAgain(answer: number, target: PinTarget, view: ArrayBufferView, flags: number): number {
     const asked = askedRange(flags);
     switch (answer) {
       case REFUSED_BAD_ARGUMENT: {
+        if (view instanceof Uint8Array) throw unexpected('pin', answer);
         const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-        const again = pin(this.#hold.handle, bytes, container.region, flags);
-        if (again >= 0) return again;
-        if (again === REFUSED_BAD_ARGUMENT) throw unexpected('pin', again);
-        return this.#pinAgain(again, target, bytes, container, flags);
+        const again = pin(bytes);
+        return again >= 0 ? again : this.#pinAgain(again, target, bytes, flags);
       }
       case REFUSED_CLOSED:
         throw this.closed ? closed('FrameVector') : containerRefused('closed');
       case REFUSED_EMPTY:
-        throw withoutBytes(view);
+        throw target instanceof PinnableMemory && target.closed ? containerRefused('closed') : withoutBytes(view);
       case REFUSED_UNALIGNED:
         throw unaligned(asked, pageSize);
       case REFUSED_CAPACITY_EXCEEDED:
@@ -518,7 +540,8 @@ function pinFlags(options: PinOptions): number {
   if (enabled(options.partial, 'partial')) flags |= FRAMEVEC_PIN_PARTIAL;
   if (enabled(options.timing, 'timing')) flags |= FRAMEVEC_PIN_TIMING;
   enabled(options.strict, 'strict');
-  return enabled(options.unaligned, 'unaligned') ? flags + PIN_UNALIGNED : flags;
+  if (enabled(options.unaligned, 'unaligned')) flags |= PIN_UNALIGNED;
+  return flags;
 }
 
 function unpinFlags(options: UnpinOptions): number {
@@ -533,17 +556,17 @@ function enabled(value: unknown, name: string): boolean {
 
 function askedRange(flags: number): AskedRange {
   return {
-    address: results[FIELD_ADDRESS],
-    bytes: results[FIELD_LENGTH],
-    frames: results[FIELD_FRAMES_ASKED],
+    address: exchange[FIELD_ADDRESS],
+    bytes: exchange[FIELD_LENGTH],
+    frames: exchange[FIELD_FRAMES_ASKED],
     write: (flags & FRAMEVEC_PIN_WRITE) !== 0,
   };
 }
 
 function stopOf(asked: AskedRange): Stop | undefined {
-  const reason = REASONS[results[FIELD_REASON]];
+  const reason = REASONS[exchange[FIELD_REASON]];
   if (reason === undefined || reason === 'none') return undefined;
-  const address = results[FIELD_FAIL_ADDRESS];
+  const address = exchange[FIELD_FAIL_ADDRESS];
   return {
     reason,
     // The first page that fails may begin before the target does.
@@ -551,9 +574,9 @@ function stopOf(asked: AskedRange): Stop | undefined {
     address,
     asked,
     memlock: {
-      need: results[FIELD_MEMLOCK_NEED],
-      used: results[FIELD_MEMLOCK_USED],
-      limit: results[FIELD_MEMLOCK_LIMIT],
+      need: exchange[FIELD_MEMLOCK_NEED],
+      used: exchange[FIELD_MEMLOCK_USED],
+      limit: exchange[FIELD_MEMLOCK_LIMIT],
     },
   };
 }

@@ -25,11 +25,27 @@ export interface AllocOptions {
   hugepages?: boolean | '2M' | '1G' | undefined;
 }
 
+/**
+ * What holds bytes that may be pinned. `'owned'`: mapped by the addon, sound whatever becomes of the
+ * ArrayBuffer. `'shared'`, `'wasm'`: can't be detached under a pin. `'plain'`: of the JavaScript heap,
+ * marked as untransferable, which is as much as Node can do.
+ */
+export interface Container {
+  readonly kind: 'owned' | 'shared' | 'wasm' | 'plain';
+  /** The addon's handle of owned memory, -1 of all other. */
+  readonly region: number;
+  /** All of it: what is pinned if the target is no view itself. */
+  readonly whole: Uint8Array;
+}
+
+/** The container that memory is: of the most common target, without a look-up. */
+export let ownContainer: (memory: PinnableMemory) => Container;
+
 interface Region {
   handle: number;
 }
 
-const {allocate, closeRegion, detach, disownRegion, results} = addon;
+const {allocate, closeRegion, detach, disownRegion, exchange} = addon;
 const MEBIBYTE_2 = 2 ** 21;
 
 // Of the ArrayBuffer this needs no more than transfer(0), by whatever name another realm has it.
@@ -55,7 +71,12 @@ export class PinnableMemory implements Disposable {
   /** The huge pages that it was given: `true` if the kernel has taken the advice. */
   readonly hugepages: boolean | '2M' | '1G';
   readonly #region: Region;
+  readonly #container: Container;
   readonly #byteLength: number;
+
+  static {
+    ownContainer = (memory) => memory.#container;
+  }
 
   /**
    * Allocates memory.
@@ -80,8 +101,9 @@ export class PinnableMemory implements Disposable {
     this.buffer = buffer;
     this.bytes = new Uint8Array(buffer);
     this.#byteLength = bytes;
-    this.#region = {handle: results[FIELD_REGION]};
-    this.hugepages = hugepages === '2M' || hugepages === '1G' ? hugepages : results[FIELD_HUGE_ADVICE] === 1;
+    this.#region = {handle: exchange[FIELD_REGION]};
+    this.hugepages = hugepages === '2M' || hugepages === '1G' ? hugepages : exchange[FIELD_HUGE_ADVICE] === 1;
+    this.#container = {kind: 'owned', region: this.#region.handle, whole: this.bytes};
     dropped.register(this, this.#region, this.#region);
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What lib/addon.ts sees: functions of numbers and views that answer with a number (results.h).
+// What lib/addon.ts sees: functions of numbers and views that answer with a number (exchange.h).
 // They convert and check, and do nothing else. Nothing here throws: lib/ words the errors.
 #include <napi.h>
 
@@ -30,10 +30,6 @@ bool Get(const CallbackInfo& info, size_t index, int32_t* out) {
   return napi_get_value_int32(info.Env(), info[index], out) == napi_ok;
 }
 
-bool Get(const CallbackInfo& info, size_t index, uint32_t* out) {
-  return napi_get_value_uint32(info.Env(), info[index], out) == napi_ok;
-}
-
 bool Get(const CallbackInfo& info, size_t index, uint64_t* out) {
   double value;
   if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok) return false;
@@ -57,7 +53,7 @@ Value CloseDevice(const CallbackInfo& info) {
 
 Value Info(const CallbackInfo& info) {
   Environment& env = EnvironmentOf(info);
-  return Answer(info, env.device.Info(&env.results));
+  return Answer(info, env.device.Info(&env.exchange));
 }
 
 Value Create(const CallbackInfo& info) {
@@ -67,23 +63,14 @@ Value Create(const CallbackInfo& info) {
   return Answer(info, env.vectors.Create(env.device.fd(), capacity));
 }
 
+// The fast ones: see exchange.h.
 Value Pin(const CallbackInfo& info) {
-  int32_t handle, region;
-  uint32_t flags;
   View view;
-  if (!Get(info, 0, &handle) || !Get(info, 1, &view) || !Get(info, 2, &region) ||
-      !Get(info, 3, &flags)) {
-    return Answer(info, kREFUSED_BAD_ARGUMENT);
-  }
-  return Answer(info, EnvironmentOf(info).vectors.Pin(handle, view, region, flags));
+  if (!Get(info, 0, &view)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Pin(view));
 }
 
-Value Unpin(const CallbackInfo& info) {
-  int32_t handle;
-  uint32_t flags;
-  if (!Get(info, 0, &handle) || !Get(info, 1, &flags)) return Answer(info, kREFUSED_BAD_ARGUMENT);
-  return Answer(info, EnvironmentOf(info).vectors.Unpin(handle, flags));
-}
+Value Unpin(const CallbackInfo& info) { return Answer(info, EnvironmentOf(info).vectors.Unpin()); }
 
 Value Stat(const CallbackInfo& info) {
   int32_t handle;
@@ -124,8 +111,8 @@ Value Allocate(const CallbackInfo& info) {
     return Answer(info, kREFUSED_BAD_ARGUMENT);
   }
   napi_value buffer = nullptr;
-  const int status =
-      env.regions.Allocate(info.Env(), length, static_cast<HugePages>(huge), &env.results, &buffer);
+  const int status = env.regions.Allocate(info.Env(), length, static_cast<HugePages>(huge),
+                                          &env.exchange, &buffer);
   return status < 0 ? Answer(info, status) : Value(info.Env(), buffer);
 }
 
@@ -168,9 +155,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 
   Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kFieldCount * sizeof(double));
   if (env.IsExceptionPending()) return exports;
-  environment->results.Attach(static_cast<double*>(memory.Data()));
-  environment->results_memory = Napi::Persistent(memory);
-  exports.Set("results", Napi::Float64Array::New(env, kFieldCount, memory, 0));
+  environment->exchange.Attach(static_cast<double*>(memory.Data()));
+  environment->exchange_memory = Napi::Persistent(memory);
+  exports.Set("exchange", Napi::Float64Array::New(env, kFieldCount, memory, 0));
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(environment->page_size)));
 
   // What lib/addon.ts repeats as constants; a test compares them.

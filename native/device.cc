@@ -26,16 +26,16 @@ int Device::Open() {
   return 0;
 }
 
-int Device::Info(Results* results) const {
+int Device::Info(Exchange* exchange) const {
   framevec_info info{};
   info.size = sizeof info;
   if (ioctl(fd_.get(), FRAMEVEC_IOC_INFO, &info) < 0) {
     return errno == ENOTTY ? int{kREFUSED_NOT_THE_DEVICE} : -errno;
   }
-  results->Set(kABI, info.abi);
-  results->Set(kPAGE_SIZE, info.page_size);
-  results->Set(kMAX_FRAMES, uint64_t{info.max_frames});
-  results->Set(kFEATURES, uint64_t{info.features});
+  exchange->Set(kABI, info.abi);
+  exchange->Set(kPAGE_SIZE, info.page_size);
+  exchange->Set(kMAX_FRAMES, uint64_t{info.max_frames});
+  exchange->Set(kFEATURES, uint64_t{info.features});
   return 0;
 }
 

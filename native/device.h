@@ -2,7 +2,7 @@
 #ifndef FRAMEVEC_DEVICE_H_
 #define FRAMEVEC_DEVICE_H_
 
-#include "results.h"
+#include "exchange.h"
 #include "unique_fd.h"
 
 namespace framevec {
@@ -13,8 +13,8 @@ class Device {
   // 0, or -errno of open().
   int Open();
   void Close() { fd_.Reset(); }
-  // INFO into the results: 0, -errno, or kREFUSED_NOT_THE_DEVICE.
-  int Info(Results* results) const;
+  // INFO into the exchange: 0, -errno, or kREFUSED_NOT_THE_DEVICE.
+  int Info(Exchange* exchange) const;
   int fd() const { return fd_.get(); }
 
  private:

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "exchange.h"
 #include "frame_vector.h"
 #include "region.h"
-#include "results.h"
 
 namespace framevec {
 
@@ -16,11 +16,11 @@ namespace framevec {
 // Its end closes every descriptor, and so unpins, before it lets the regions go.
 struct Environment {
   size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  Napi::Reference<Napi::ArrayBuffer> results_memory;
-  Results results;
+  Napi::Reference<Napi::ArrayBuffer> exchange_memory;
+  Exchange exchange;
   Device device;
   RegionTable regions{page_size};
-  FrameVectorTable vectors{page_size, &regions, &results};
+  FrameVectorTable vectors{page_size, &regions, &exchange};
 };
 
 }  // namespace framevec

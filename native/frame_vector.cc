@@ -22,13 +22,15 @@ int FrameVectorTable::Create(int device, uint64_t capacity) {
   return handle < 0 ? -ENFILE : handle;
 }
 
-int FrameVectorTable::Pin(int32_t handle, const View& view, int32_t region_handle, uint32_t flags) {
-  FrameVector* vector = vectors_.Find(handle);
+int FrameVectorTable::Pin(const View& view) {
+  FrameVector* vector = vectors_.Find(exchange_->Get<int32_t>(kHANDLE));
   if (vector == nullptr) return kREFUSED_CLOSED;
   if (view.length == 0) return kREFUSED_EMPTY;
+  const uint32_t flags = exchange_->Get<uint32_t>(kFLAGS);
 
   Region* region = nullptr;
   bool ends_region = false;
+  const int32_t region_handle = exchange_->Get<int32_t>(kREGION);
   if (region_handle >= 0) {
     region = regions_->Find(region_handle);
     if (region == nullptr || region->closed()) return kREFUSED_CLOSED;
@@ -39,10 +41,10 @@ int FrameVectorTable::Pin(int32_t handle, const View& view, int32_t region_handl
 
   const size_t in_page = page_size_ - 1;
   const size_t offset = view.address & in_page;
-  const uint64_t frames = (offset + view.length + in_page) / page_size_;
-  results_->Set(kADDRESS, uint64_t{view.address});
-  results_->Set(kLENGTH, uint64_t{view.length});
-  results_->Set(kFRAMES_ASKED, frames);
+  const uint64_t frames = (offset + view.length + in_page) >> page_shift_;
+  exchange_->Set(kADDRESS, uint64_t{view.address});
+  exchange_->Set(kLENGTH, uint64_t{view.length});
+  exchange_->Set(kFRAMES_ASKED, frames);
   if ((flags & kPinUnaligned) == 0 &&
       (offset != 0 || (((view.address + view.length) & in_page) != 0 && !ends_region))) {
     return kREFUSED_UNALIGNED;
@@ -55,36 +57,37 @@ int FrameVectorTable::Pin(int32_t handle, const View& view, int32_t region_handl
   pin.addr = view.address;
   pin.length = view.length;
   const int error = ioctl(vector->fd.get(), FRAMEVEC_IOC_PIN, &pin) < 0 ? errno : 0;
-  results_->Set(kREASON, pin.reason);
+  exchange_->Set(kREASON, pin.reason);
   if (pin.reason != FRAMEVEC_REASON_NONE) {
-    results_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
-    results_->Set(kMEMLOCK_NEED, uint64_t{pin.memlock_need});
-    results_->Set(kMEMLOCK_USED, uint64_t{pin.memlock_used});
-    results_->Set(kMEMLOCK_LIMIT, uint64_t{pin.memlock_limit});
+    exchange_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
+    exchange_->Set(kMEMLOCK_NEED, uint64_t{pin.memlock_need});
+    exchange_->Set(kMEMLOCK_USED, uint64_t{pin.memlock_used});
+    exchange_->Set(kMEMLOCK_LIMIT, uint64_t{pin.memlock_limit});
   }
   if (error != 0) return -error;
   // Only now: a vector that holds frames already, and says EBUSY, keeps its hold.
   vector->region.Hold(region);
-  results_->Set(kKIND, pin.kind);
-  results_->Set(kOFFSET, pin.offset);
+  exchange_->Set(kKIND, pin.kind);
+  exchange_->Set(kOFFSET, pin.offset);
   if ((flags & FRAMEVEC_PIN_TIMING) != 0) {
-    results_->Set(kGUP_NS, uint64_t{pin.gup_ns});
-    results_->Set(kCALL_NS, uint64_t{pin.call_ns});
+    exchange_->Set(kGUP_NS, uint64_t{pin.gup_ns});
+    exchange_->Set(kCALL_NS, uint64_t{pin.call_ns});
   }
   return static_cast<int>(pin.frames);
 }
 
-int FrameVectorTable::Unpin(int32_t handle, uint32_t flags) {
-  FrameVector* vector = vectors_.Find(handle);
+int FrameVectorTable::Unpin() {
+  FrameVector* vector = vectors_.Find(exchange_->Get<int32_t>(kHANDLE));
   if (vector == nullptr) return kREFUSED_CLOSED;
+  const uint32_t flags = exchange_->Get<uint32_t>(kFLAGS);
   framevec_unpin unpin{};
   unpin.size = sizeof unpin;
   unpin.flags = flags;
   if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return -errno;
   vector->region.Release();
   if ((flags & FRAMEVEC_UNPIN_TIMING) != 0) {
-    results_->Set(kGUP_NS, uint64_t{unpin.gup_ns});
-    results_->Set(kCALL_NS, uint64_t{unpin.call_ns});
+    exchange_->Set(kGUP_NS, uint64_t{unpin.gup_ns});
+    exchange_->Set(kCALL_NS, uint64_t{unpin.call_ns});
   }
   return static_cast<int>(unpin.frames);
 }
@@ -95,12 +98,12 @@ int FrameVectorTable::Stat(int32_t handle) {
   framevec_stat stat{};
   stat.size = sizeof stat;
   if (ioctl(vector->fd.get(), FRAMEVEC_IOC_STAT, &stat) < 0) return -errno;
-  results_->Set(kKIND, stat.kind);
-  results_->Set(kSTATE, stat.state);
-  results_->Set(kCAPACITY, stat.capacity);
-  results_->Set(kFRAMES, stat.frames);
-  results_->Set(kOFFSET, stat.offset);
-  results_->Set(kLENGTH, uint64_t{stat.length});
+  exchange_->Set(kKIND, stat.kind);
+  exchange_->Set(kSTATE, stat.state);
+  exchange_->Set(kCAPACITY, stat.capacity);
+  exchange_->Set(kFRAMES, stat.frames);
+  exchange_->Set(kOFFSET, stat.offset);
+  exchange_->Set(kLENGTH, uint64_t{stat.length});
   return 0;
 }
 

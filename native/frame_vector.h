@@ -5,16 +5,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "exchange.h"
 #include "handle_table.h"
 #include "region.h"
-#include "results.h"
 #include "unique_fd.h"
 #include "view.h"
 
 namespace framevec {
 
-// A flag of Pin() that the kernel never sees: a range that shares pages with others will do.
-constexpr uint32_t kPinUnaligned = 1u << 31;
+// A flag of Pin() that the kernel never sees: a range that shares pages with others will do. The
+// highest that is still a small integer to V8.
+constexpr uint32_t kPinUnaligned = 1u << 30;
 
 // A vector: its descriptor, which holds the frames, and the region that they are in, if it is ours.
 struct FrameVector {
@@ -24,18 +25,22 @@ struct FrameVector {
   uint32_t capacity = 0;
 };
 
-// The vectors of an environment. Each call makes one syscall, and answers as results.h tells.
+// The vectors of an environment. Each call makes one syscall, and answers as exchange.h tells.
 class FrameVectorTable {
  public:
-  FrameVectorTable(size_t page_size, RegionTable* regions, Results* results)
-      : page_size_(page_size), regions_(regions), results_(results) {}
+  FrameVectorTable(size_t page_size, RegionTable* regions, Exchange* exchange)
+      : page_size_(page_size),
+        page_shift_(__builtin_ctzl(page_size)),
+        regions_(regions),
+        exchange_(exchange) {}
 
   // The new vector's handle.
   int Create(int device, uint64_t capacity);
-  // The number of frames held. A region is the handle of the one that the view must lie in, or -1.
-  int Pin(int32_t handle, const View& view, int32_t region, uint32_t flags);
-  // The number of frames that were held.
-  int Unpin(int32_t handle, uint32_t flags);
+  // Pins a view of memory in REGION, or of memory that is not ours (-1), with the vector HANDLE and
+  // FLAGS of the exchange. The number of frames held.
+  int Pin(const View& view);
+  // Unpins HANDLE with FLAGS. The number of frames that were held.
+  int Unpin();
   int Stat(int32_t handle);
   // Has the kernel write count frame numbers, from the first on, to where `into` points.
   int ReadPfns(int32_t handle, const View& into, uint64_t first, uint64_t count);
@@ -44,8 +49,9 @@ class FrameVectorTable {
 
  private:
   size_t page_size_;
+  int page_shift_;
   RegionTable* regions_;
-  Results* results_;
+  Exchange* exchange_;
   HandleTable<FrameVector> vectors_;
 };
 

@@ -88,7 +88,7 @@ void RegionTable::FinalizeStore(napi_env, void*, void* hint) {
   if (!store->making) delete store;
 }
 
-int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Results* results,
+int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Exchange* exchange,
                           napi_value* buffer) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
   size_t unit = page_size_;
@@ -130,8 +130,8 @@ int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Results* 
                                                       : kREFUSED_NO_ARRAYBUFFER;
   }
   region->owner_ = RegionRef(region);
-  results->Set(kREGION, static_cast<double>(handle));
-  results->Set(kHUGE_ADVICE, static_cast<double>(advised));
+  exchange->Set(kREGION, static_cast<double>(handle));
+  exchange->Set(kHUGE_ADVICE, static_cast<double>(advised));
   return 0;
 }
 

@@ -9,8 +9,8 @@
 #include <map>
 #include <utility>
 
+#include "exchange.h"
 #include "handle_table.h"
-#include "results.h"
 
 namespace framevec {
 
@@ -108,8 +108,8 @@ class RegionTable {
   RegionTable& operator=(const RegionTable&) = delete;
 
   // Maps anonymous memory and makes its ArrayBuffer: 0, -errno or a refusal. The region's handle
-  // and whether the advice was taken are left in the results.
-  int Allocate(napi_env env, size_t length, HugePages huge, Results* results, napi_value* buffer);
+  // and whether the advice was taken are left in the exchange.
+  int Allocate(napi_env env, size_t length, HugePages huge, Exchange* exchange, napi_value* buffer);
   // Gives the memory back although views of it may live: they read zero from now on. -EBUSY while
   // it is pinned.
   int Close(int32_t handle);

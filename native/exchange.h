@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// How a call answers. Its value is an int: zero or more is success, -1 .. -4095 is -errno of the
-// syscall, and below that the addon itself refused. Everything else it leaves in one array of
-// doubles that JavaScript reads, so that no call makes an object. lib/addon.ts has the same two
-// lists; a test compares them.
-#ifndef FRAMEVEC_RESULTS_H_
-#define FRAMEVEC_RESULTS_H_
+// How numbers go between JavaScript and the addon. A call's value is an int: zero or more is
+// success, -1 .. -4095 is -errno of the syscall, and below that the addon itself refused.
+// Everything else it leaves in one array of doubles, so that no call makes an object. The calls
+// that must be fast find their arguments there too: Node-API takes 7 ns to hand over a number, and
+// the array 1. lib/addon.ts has the same two lists; a test compares them.
+#ifndef FRAMEVEC_EXCHANGE_H_
+#define FRAMEVEC_EXCHANGE_H_
 
 #include <cstdint>
+#include <limits>
 
 namespace framevec {
 
 #define FRAMEVEC_FIELDS(X) \
+  X(HANDLE)                \
+  X(FLAGS)                 \
+  X(REGION)                \
   X(ABI)                   \
   X(PAGE_SIZE)             \
   X(MAX_FRAMES)            \
@@ -31,7 +36,6 @@ namespace framevec {
   X(MEMLOCK_NEED)          \
   X(MEMLOCK_USED)          \
   X(MEMLOCK_LIMIT)         \
-  X(REGION)                \
   X(HUGE_ADVICE)
 
 enum Field : unsigned {
@@ -60,15 +64,25 @@ enum Refusal : int32_t {
 };
 
 // The array itself; its memory belongs to an ArrayBuffer that Environment keeps.
-class Results {
+class Exchange {
  public:
   void Attach(double* values) { values_ = values; }
+
+  // lib/ writes whole numbers. Of anything else this makes one that nothing accepts.
+  template <typename T>
+  T Get(Field field) const {
+    const double value = values_[field];
+    constexpr double kMost = sizeof(T) > 4 ? 9007199254740991.0 : std::numeric_limits<T>::max();
+    return value >= 0 && value <= kMost ? static_cast<T>(value) : static_cast<T>(-1);
+  }
+
   void Set(Field field, double value) { values_[field] = value; }
+  void Set(Field field, uint32_t value) { values_[field] = value; }
   // For addresses and counts. All of them are below 2^53; all ones means "no limit".
   void Set(Field field, uint64_t value) {
-    values_[field] = value == UINT64_MAX ? __builtin_inf() : static_cast<double>(value);
+    values_[field] =
+        value == UINT64_MAX ? std::numeric_limits<double>::infinity() : static_cast<double>(value);
   }
-  void Set(Field field, uint32_t value) { values_[field] = value; }
 
  private:
   double* values_ = nullptr;
@@ -76,4 +90,4 @@ class Results {
 
 }  // namespace framevec
 
-#endif  // FRAMEVEC_RESULTS_H_
+#endif  // FRAMEVEC_EXCHANGE_H_
