@@ -145,6 +145,9 @@ async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
       process.stderr.write(`${error.details.trimEnd()}\n`);
     }
     say(error.message);
+    if (flags.json !== undefined) {
+      writeJson(flags.json, {status: error.status, ending: 'runner', reason: error.message});
+    }
     return error.status;
   } finally {
     signals.forEach((signal) => process.off(signal, onSignal));
@@ -160,8 +163,12 @@ function tell(result: VmResult, flags: VmFlags, say: (text: string) => void): vo
     say(`${result.kernel}, ${describeAccel(result.accel, result.accelReason)}: ${result.seconds.toFixed(1)} s`);
   }
   if (flags.json !== undefined) {
-    writeFileSync(flags.json, `${JSON.stringify(result)}\n`);
+    writeJson(flags.json, result);
   }
+}
+
+function writeJson(path: string, value: object): void {
+  writeFileSync(path, `${JSON.stringify(value)}\n`);
 }
 
 function tellWarnings(warnings: readonly string[], say: (text: string) => void): void {

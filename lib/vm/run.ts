@@ -32,7 +32,7 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
   if (isHiddenInGuest(directory)) {
     throw new VmError(`the working directory ${directory} is not seen in the guest, which has a file system of its own there`);
   }
-  const setup = await prepareVm(options);
+  const setup = await Promise.race([prepareVm(options), ...(options.signal ? [aborted(options.signal).then(failInterrupted)] : [])]);
   if (setup.module !== undefined) {
     await checkParameters(setup.module.path, options.moduleParameters ?? []);
   }
@@ -42,6 +42,10 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
   } finally {
     endRun(run);
   }
+}
+
+function failInterrupted(): never {
+  throw new VmError('interrupted while setting up; what was done is kept', EXIT.interrupted);
 }
 
 /** What ended the wait: both streams came to their mark, QEMU went away, the time was up, somebody wanted it. */
