@@ -2,14 +2,13 @@
  * `make check-kmod`: builds the module with W=1 and sparse, for which any remark is an error, and
  * reads every file with the kernel's own checkpatch --strict.
  */
-import {cpSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {readdirSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {Cache, cacheDirectory} from '../lib/vm/cache.js';
-import {findKernel, type Kernel} from '../lib/vm/kernel.js';
+import {findKernel} from '../lib/vm/kernel.js';
 import {DEFAULT_KERNEL} from '../lib/vm/kernels.js';
-import {MODULE_SOURCES, findWarnings} from '../lib/vm/module.js';
+import {MODULE_SOURCES, checkModule} from '../lib/vm/module.js';
 import {PackageSource} from '../lib/vm/packages.js';
 import {must, run} from '../lib/vm/programs.js';
 import {Progress} from '../lib/vm/progress.js';
@@ -39,21 +38,6 @@ async function checkpatch(): Promise<string> {
   return join(directory, 'checkpatch.pl');
 }
 
-async function sparse(kernel: Kernel): Promise<void> {
-  await progress.step(`sparse and W=1 for ${kernel.release}`, async () => {
-    const copy = mkdtempSync(join(tmpdir(), 'framevec-check-'));
-    try {
-      cpSync(MODULE_SOURCES, copy, {recursive: true});
-      const {status, stdout, stderr} = await run('make', ['-C', kernel.headers ?? '', `M=${copy}`, 'W=1', 'C=2', ...kernel.makeArguments, 'modules']);
-      const log = `${stdout}${stderr}`.replaceAll(`${copy}/`, 'kmod/');
-      complaints.push(...findWarnings(log), ...log.split('\n').filter(line => /\berror:/.test(line)));
-      if (status !== 0) complaints.push(`the build ended with status ${status}:\n${log}`);
-    } finally {
-      rmSync(copy, {recursive: true, force: true});
-    }
-  });
-}
-
 async function style(): Promise<void> {
   const script = await checkpatch();
   await progress.step('checkpatch --strict', async () => {
@@ -67,7 +51,7 @@ async function style(): Promise<void> {
 }
 
 const kernel = await findKernel(cache, progress, {name: options.kernel, modules: undefined, refresh: undefined});
-await sparse(kernel);
+complaints.push(...(await checkModule(cache, progress, kernel)));
 await style();
 for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
 process.stderr.write(`check-kmod: ${complaints.length === 0 ? 'clean' : `${complaints.length} complaints`}\n`);

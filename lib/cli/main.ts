@@ -2,12 +2,14 @@
 /** The `framevec` command: one file a command beside this one; this file only names them. */
 import {Command} from 'commander';
 import {createRequire} from 'node:module';
+import {demoCommand} from './demo.js';
 import {vmCommand} from './vm.js';
 
 const {version, description} = createRequire(import.meta.url)('../../../package.json') as {version: string; description: string};
 
 const program = new Command('framevec').description(description).version(version).showHelpAfterError();
 
+program.addCommand(demoCommand());
 program.addCommand(vmCommand());
 
 await program.parseAsync();
