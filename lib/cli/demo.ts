@@ -108,7 +108,7 @@ const bold = (text: string): string => paint('bold', text);
 const dim = (text: string): string => paint('dim', text);
 
 function paint(style: 'bold' | 'dim' | 'green' | 'red', text: string): string {
-  return process.stdout.hasColors?.() ? styleText(style, text) : text;
+  return process.stdout.isTTY && process.stdout.hasColors() ? styleText(style, text) : text;
 }
 
 function print(line = ''): void {
@@ -173,7 +173,7 @@ function demo(file: string, json: boolean): void {
 
   if (json) {
     print(JSON.stringify({file, frames, equal, runs: runs.map(run => ({...run, pfn: hex(run.pfn)})), vmPinKib: {before, during, after}, latencyNs: latencies}));
-  } else if (process.env['FRAMEVEC_VM'] !== undefined) {
+  } else if (process.env.FRAMEVEC_VM !== undefined) {
     print(dim('  In an emulated VM these times compare with each other, and with nothing else.'));
   }
   if (equal !== frames || during - before !== (frames * pageSize) / 1024 || after !== before) {

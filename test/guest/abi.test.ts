@@ -44,7 +44,7 @@ function issue(name: IoctlName, call: (fd: number) => string | number): {result:
   return withVector(vector => {
     if (on === 'pinned') ioctl(vector, 'PIN', {addr: memory, length: 2 * PAGE});
     const result = call(on === 'device' ? device : vector);
-    return {result, frames: ioctl(vector, 'STAT').fields['frames'] ?? -1};
+    return {result, frames: ioctl(vector, 'STAT').fields.frames ?? -1};
   });
 }
 
@@ -55,7 +55,7 @@ function framesBefore(name: IoctlName): number {
 function withFields(name: IoctlName, bad: Fields): {result: string | number; frames: number} {
   return issue(name, fd => {
     const answer = ioctl(fd, name, {...valid[name].fields, ...bad});
-    if (name === 'CREATE' && answer.result === 0) close(answer.fields['fd'] ?? -1);
+    if (name === 'CREATE' && answer.result === 0) close(answer.fields.fd ?? -1);
     return answer.result;
   });
 }
@@ -86,7 +86,7 @@ for (const name of Object.keys(valid) as IoctlName[]) {
         long.set(struct(name, {...valid[name].fields, size: length + 8}));
         long[length + 7] = rest;
         const answer = ioctlAt(fd, name, long);
-        if (name === 'CREATE' && answer === 0) close(fieldsOf(name, long)['fd'] ?? -1);
+        if (name === 'CREATE' && answer === 0) close(fieldsOf(name, long).fd ?? -1);
         return answer;
       });
       t.is(result, expected);
@@ -153,9 +153,9 @@ test('the device does not know the ioctls of a vector, and a vector not those of
 
 test('INFO tells the ABI, the page size and the largest capacity', t => {
   const {fields} = ioctl(device, 'INFO');
-  t.is(fields['abi'], uapi.FRAMEVEC_ABI);
-  t.is(fields['page_size'], PAGE);
-  t.is(fields['max_frames'], 2 ** 27);
+  t.is(fields.abi, uapi.FRAMEVEC_ABI);
+  t.is(fields.page_size, PAGE);
+  t.is(fields.max_frames, 2 ** 27);
 });
 
 for (const [words, capacity] of [['0', 0n], ['one more than max_frames', 2n ** 27n + 1n], ['2^31', 2n ** 31n], ['2^32', 2n ** 32n], ['2^32 + 1', 2n ** 32n + 1n],
@@ -168,7 +168,7 @@ for (const [words, capacity] of [['0', 0n], ['one more than max_frames', 2n ** 2
 test('a vector of the largest capacity can be made, or there is no memory for it, but nothing worse', t => {
   const {result, fields} = ioctl(device, 'CREATE', {capacity: 2 ** 27});
   t.true(result === 0 || result === 'ENOMEM');
-  if (result === 0) close(fields['fd'] ?? -1);
+  if (result === 0) close(fields.fd ?? -1);
 });
 
 test('a vector is a descriptor of its own that exec closes', t => {
@@ -195,7 +195,7 @@ for (const [words, bad] of [
 test('PIN refuses force, which the module was loaded without', t => {
   const {result, fields} = withVector(fd => ioctl(fd, 'PIN', {addr: memory, length: PAGE, flags: uapi.FRAMEVEC_PIN_FORCE}));
   t.is(result, 'EPERM');
-  t.is(fields['reason'], uapi.FRAMEVEC_REASON_FORCE);
+  t.is(fields.reason, uapi.FRAMEVEC_REASON_FORCE);
 });
 
 for (const [words, addr] of [
@@ -207,8 +207,8 @@ for (const [words, addr] of [
   test(`PIN of ${words} finds no mapping`, t => {
     const {result, fields} = withVector(fd => ioctl(fd, 'PIN', {addr, length: PAGE}));
     t.is(result, 'EFAULT');
-    t.is(fields['reason'], uapi.FRAMEVEC_REASON_NO_MAPPING);
-    t.is(fields['frames'], 0);
+    t.is(fields.reason, uapi.FRAMEVEC_REASON_NO_MAPPING);
+    t.is(fields.frames, 0);
   });
 }
 
@@ -216,7 +216,7 @@ test('PIN of a vector that holds frames is EBUSY, and the frames stay', t => {
   withVector(fd => {
     ioctl(fd, 'PIN', {addr: memory, length: 2 * PAGE});
     t.is(ioctl(fd, 'PIN', {addr: memory, length: 3 * PAGE}).result, 'EBUSY');
-    t.is(ioctl(fd, 'STAT').fields['frames'], 2);
+    t.is(ioctl(fd, 'STAT').fields.frames, 2);
   });
 });
 
@@ -253,23 +253,23 @@ test('READ_PFNS from the middle tells the numbers from there', t => {
 test('a range within pages tells its offset, and STAT the bytes', t => {
   withVector(fd => {
     const pin = ioctl(fd, 'PIN', {addr: memory + 100n, length: PAGE});
-    t.is(pin.fields['offset'], 100);
-    t.is(pin.fields['frames'], 2);
+    t.is(pin.fields.offset, 100);
+    t.is(pin.fields.frames, 2);
     const {fields} = ioctl(fd, 'STAT');
-    t.is(fields['offset'], 100);
-    t.is(fields['length'], PAGE);
-    t.is(fields['capacity'], 8);
-    t.is(fields['state'], uapi.FRAMEVEC_STATE_GOT_REF);
+    t.is(fields.offset, 100);
+    t.is(fields.length, PAGE);
+    t.is(fields.capacity, 8);
+    t.is(fields.state, uapi.FRAMEVEC_STATE_GOT_REF);
   });
 });
 
 test('the time in get_user_pages() is told when asked for, is part of the whole, and is 0 otherwise', t => {
   withVector(fd => {
     const pin = ioctl(fd, 'PIN', {addr: memory, length: 8 * PAGE, flags: uapi.FRAMEVEC_PIN_TIMING}).fields;
-    t.true((pin['gup_ns'] ?? 0) > 0 && (pin['gup_ns'] ?? 0) <= (pin['call_ns'] ?? 0));
+    t.true((pin.gup_ns ?? 0) > 0 && (pin.gup_ns ?? 0) <= (pin.call_ns ?? 0));
     const unpin = ioctl(fd, 'UNPIN', {flags: uapi.FRAMEVEC_UNPIN_TIMING}).fields;
-    t.true((unpin['gup_ns'] ?? 0) > 0 && (unpin['gup_ns'] ?? 0) <= (unpin['call_ns'] ?? 0));
-    t.is(ioctl(fd, 'PIN', {addr: memory, length: 8 * PAGE}).fields['call_ns'], 0);
+    t.true((unpin.gup_ns ?? 0) > 0 && (unpin.gup_ns ?? 0) <= (unpin.call_ns ?? 0));
+    t.is(ioctl(fd, 'PIN', {addr: memory, length: 8 * PAGE}).fields.call_ns, 0);
   });
 });
 
@@ -281,7 +281,7 @@ test('a pin whose answer cannot be delivered is undone', t => {
   withVector(fd => {
     t.is(ioctlAt(fd, 'PIN', page), 'EFAULT');
     t.is(framesPinned(), before);
-    t.is(ioctl(fd, 'STAT').fields['kind'], uapi.FRAMEVEC_KIND_NONE);
+    t.is(ioctl(fd, 'STAT').fields.kind, uapi.FRAMEVEC_KIND_NONE);
   });
   munmap(page, PAGE);
 });

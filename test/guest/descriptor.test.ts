@@ -116,7 +116,7 @@ test.serial('a copy of the descriptor keeps the frames until it is closed, too',
   const copy = Number(must(SYS.dup, fd));
   close(fd);
   t.is(statusFrames('VmPin'), 16);
-  t.is(ioctl(copy, 'STAT').fields['frames'], 16);
+  t.is(ioctl(copy, 'STAT').fields.frames, 16);
   close(copy);
   t.is(statusFrames('VmPin'), 0);
 });
@@ -222,8 +222,8 @@ test.serial('a vector sent over a UNIX socket lives on in the receiver, who may 
 test.serial('fdinfo tells what the vector holds, and no address and no frame number', t => {
   const fd = createVector(device, 16);
   ioctl(fd, 'PIN', {addr: memory + 100n, length: PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
-  const told = Object.fromEntries(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').trim().split('\n')
-    .filter(line => line.startsWith('framevec-')).map(line => line.slice('framevec-'.length).split(':\t')));
+  const told: Record<string, string> = Object.fromEntries(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').trim().split('\n')
+    .filter(line => line.startsWith('framevec-')).map(line => line.slice('framevec-'.length).split(':\t') as [string, string]));
   t.like(told, {capacity: '16', kind: 'pages', frames: '2', offset: '100', length: '4096', write: '1', 'got-ref': '1'});
   const [pfn] = pagemap(memory, 1);
   t.false(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').includes(String(pfn)));

@@ -44,8 +44,8 @@ for (const name of Object.keys(backings) as BackingName[]) {
         const fd = createVector(device, FRAMES);
         const {result, fields} = ioctl(fd, 'PIN', {addr: backing.address, length: PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
         t.is(result, 'EFAULT');
-        t.is(fields['reason'], reason);
-        t.is(BigInt(fields['fail_addr'] ?? 0), backing.address);
+        t.is(fields.reason, reason);
+        t.is(BigInt(fields.fail_addr ?? 0), backing.address);
         close(fd);
         backing.free();
       });
@@ -60,15 +60,15 @@ for (const name of Object.keys(backings) as BackingName[]) {
         const address = backing.address + BigInt(first * PAGE);
         const pin = ioctl(fd, 'PIN', {addr: address, length: frames * PAGE, flags: write ? uapi.FRAMEVEC_PIN_WRITE : 0});
         t.is(pin.result, 0);
-        t.is(pin.fields['frames'], frames);
-        t.is(pin.fields['kind'], uapi.FRAMEVEC_KIND_PAGES);
+        t.is(pin.fields.frames, frames);
+        t.is(pin.fields.kind, uapi.FRAMEVEC_KIND_PAGES);
         t.is(statusFrames('VmPin'), frames);
         t.is(ioctl(fd, 'READ_PFNS', {count: frames, pfns: raw.address(numbers)}).result, 0);
         const told = [...numbers.subarray(0, frames)];
         t.deepEqual(told, pagemap(address, frames));
         const expected = flags[name];
         if (expected !== undefined) t.true((pageFlags(told[0] ?? 0n) & expected) !== 0n, 'they are huge pages');
-        t.is(ioctl(fd, 'UNPIN').fields['frames'], frames);
+        t.is(ioctl(fd, 'UNPIN').fields.frames, frames);
         t.is(statusFrames('VmPin'), 0);
       }
       close(fd);

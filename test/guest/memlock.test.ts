@@ -47,8 +47,8 @@ test('exactly as many frames as the limit allows can be pinned', t => {
     t.is(ioctl(fd, 'UNPIN').result, 0);
     const {result, fields} = ioctl(fd, 'PIN', {addr: memory, length: LIMIT * PAGE + 1});
     t.is(result, 'ENOMEM');
-    t.is(fields['reason'], uapi.FRAMEVEC_REASON_MEMLOCK);
-    t.deepEqual([fields['memlock_need'], fields['memlock_used'], fields['memlock_limit']], [LIMIT + 1, 0, LIMIT]);
+    t.is(fields.reason, uapi.FRAMEVEC_REASON_MEMLOCK);
+    t.deepEqual([fields.memlock_need, fields.memlock_used, fields.memlock_limit], [LIMIT + 1, 0, LIMIT]);
   });
   t.is(statusFrames('VmPin'), 0);
   close(fd);
@@ -63,7 +63,7 @@ test('all vectors of a process share the limit, and what one gives back another 
     ioctl(b, 'UNPIN');
     const {result, fields} = ioctl(b, 'PIN', {addr: memory, length: 2 * PAGE});
     t.is(result, 'ENOMEM');
-    t.deepEqual([fields['memlock_need'], fields['memlock_used'], fields['memlock_limit']], [2, LIMIT - 1, LIMIT]);
+    t.deepEqual([fields.memlock_need, fields.memlock_used, fields.memlock_limit], [2, LIMIT - 1, LIMIT]);
     close(a);
     t.is(ioctl(b, 'PIN', {addr: memory, length: LIMIT * PAGE}).result, 0);
   });
@@ -76,9 +76,9 @@ test('a partial pin takes what the limit leaves, and says that it was the limit'
   asNobody(() => {
     const {result, fields} = ioctl(fd, 'PIN', {addr: memory, length: 2 * LIMIT * PAGE, flags: uapi.FRAMEVEC_PIN_PARTIAL});
     t.is(result, 0);
-    t.is(fields['frames'], LIMIT);
-    t.is(fields['reason'], uapi.FRAMEVEC_REASON_MEMLOCK);
-    t.is(BigInt(fields['fail_addr'] ?? 0), memory + BigInt(LIMIT * PAGE));
+    t.is(fields.frames, LIMIT);
+    t.is(fields.reason, uapi.FRAMEVEC_REASON_MEMLOCK);
+    t.is(BigInt(fields.fail_addr ?? 0), memory + BigInt(LIMIT * PAGE));
     t.is(statusFrames('VmPin'), LIMIT);
   });
   close(fd);
@@ -118,9 +118,9 @@ test('frame numbers are for CAP_SYS_ADMIN only; the rest works as nobody', t => 
   asNobody(() => {
     t.is(ioctl(fd, 'PIN', {addr: memory, length: 2 * PAGE}).result, 0);
     t.is(ioctl(fd, 'READ_PFNS', {count: 2, pfns: 4096n}).result, 'EPERM');
-    t.is((ioctl(device, 'INFO').fields['features'] ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
+    t.is((ioctl(device, 'INFO').fields.features ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
   });
   t.deepEqual([...numbers], [0n, 0n]);
-  t.not((ioctl(device, 'INFO').fields['features'] ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
+  t.not((ioctl(device, 'INFO').fields.features ?? 0) & uapi.FRAMEVEC_FEATURE_PFNS, 0);
   close(fd);
 });

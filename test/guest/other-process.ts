@@ -29,7 +29,7 @@ function tryVector(fd: number): void {
   const memory = mmap(2 * PAGE);
   const numbers = new BigUint64Array(2);
   say({
-    stat: ioctl(fd, 'STAT').fields['frames'],
+    stat: ioctl(fd, 'STAT').fields.frames,
     pfns: ioctl(fd, 'READ_PFNS', {count: 2, pfns: raw.address(numbers)}).result,
     numbers: [...numbers].map(String),
     unpin: ioctl(fd, 'UNPIN').result,

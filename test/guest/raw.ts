@@ -137,7 +137,7 @@ export function ioctlAt(fd: number, name: IoctlName, pointer: Word): string | nu
 export function createVector(device: number, capacity: number): number {
   const {result, fields} = ioctl(device, 'CREATE', {capacity});
   if (result !== 0) throw new Error(`CREATE: ${result}`);
-  return fields['fd'] ?? -1;
+  return fields.fd ?? -1;
 }
 
 /** Closes what a raw call has opened: Node minds its own descriptors only. */
