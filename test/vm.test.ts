@@ -312,6 +312,8 @@ test('a panic, a module that did not load, a time limit and Ctrl-C each have a s
   const nothing: Evidence = {...WELL, event: 'gone', commandStatus: undefined};
   const findings = scanLog('[ 1.0] Kernel panic - not syncing: Fatal exception\n');
   t.like(judge({...nothing, findings}), {status: EXIT.guestDied, reason: 'the kernel panicked: Fatal exception'});
+  const cause = scanLog('[ 0.9] list_del corruption. next is NULL\n[ 0.9] Call Trace:\n[ 1.0] Kernel panic - not syncing: Fatal exception\n');
+  t.like(judge({...nothing, findings: cause}), {reason: 'the kernel panicked: Fatal exception, after: list_del corruption. next is NULL'});
   t.like(judge({...nothing, failure: "insmod: can't insert"}), {status: EXIT.moduleNotLoaded, reason: "a module did not load: insmod: can't insert"});
   t.like(judge({...nothing, event: 'time-limit', timeout: 15}), {status: EXIT.timeLimit, reason: 'the command did not end within 15 s (--timeout)'});
   t.like(judge({...nothing, event: 'time-limit', started: false}), {reason: 'the boot did not end within 600 s (--timeout)'});

@@ -84,7 +84,12 @@ async function make({release, headers, sources, files, makeArguments}: Plan, dir
   }
   const {status, stdout, stderr} = await run(
     'make',
-    ['-C', headers, `M=${directory}`, `-j${availableParallelism()}`, ...makeArguments, 'modules'],
+    [
+      ...['-C', headers, `M=${directory}`, `-j${availableParallelism()}`, ...makeArguments],
+      // A kernel's warning names the file by the path it was compiled as.
+      `KCFLAGS=-fmacro-prefix-map=${directory}/=kmod/`,
+      'modules',
+    ],
     // A make around this one has options and a job server of its own.
     {env: {MAKEFLAGS: undefined, MFLAGS: undefined, MAKEOVERRIDES: undefined, MAKELEVEL: undefined}},
   );

@@ -1,7 +1,7 @@
 /** One run: boot, command, end, and what it all came to. */
 import {randomBytes} from 'node:crypto';
 import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
-import {join, resolve} from 'node:path';
+import {dirname, join, resolve} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {isHiddenInGuest} from './cache.js';
 import {EndMark} from './end-mark.js';
@@ -114,7 +114,11 @@ function writeGuestFiles(
   {share}: RunDirectory,
   {directory, terminal, endMark}: {directory: string; terminal: Terminal | undefined; endMark: string},
 ): void {
-  const environment = guestEnvironment(process.env, options.env ?? {});
+  const environment = guestEnvironment(process.env, {
+    ...options.env,
+    // Further modules of kmod/ are built beside it, for a command to load.
+    ...(module && {FRAMEVEC_KMOD: dirname(module.path)}),
+  });
   const guest = {
     command: options.command,
     directory,
@@ -236,7 +240,7 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
     if (complaint === undefined) {
       return {ending: 'command', status: commandStatus, reason: undefined};
     }
-    const more = findings.length > 1 ? ` (and ${findings.length - 1} more lines)` : '';
+    const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
     return {
       ending: 'kernel-complained',
       status: commandStatus === 0 ? EXIT.kernelComplained : commandStatus,
@@ -245,7 +249,9 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
   }
   const panic = findings.find(({kind}) => kind === 'panic');
   if (panic !== undefined) {
-    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - (not syncing: )?/, '')}`};
+    // "Fatal exception" alone tells nobody anything.
+    const cause = complaint === undefined || complaint === panic ? '' : `, after: ${complaint.text}`;
+    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - (not syncing: )?/, '')}${cause}`};
   }
   if (failure !== undefined) {
     return {ending: 'module-not-loaded', status: EXIT.moduleNotLoaded, reason: `a module did not load: ${failure}`};
