@@ -69,6 +69,9 @@ export const REFUSED_NOT_THE_DEVICE = -4991;
 /** A flag of pin() that stays in the addon: the range may share pages with others. */
 export const PIN_UNALIGNED = 0x4000_0000;
 
+/** An answer of `regionOf`: not of a region, and at the start of a page. */
+export const REGION_NONE_ALIGNED = -2;
+
 /** `HugePages` of native/region.h. */
 export const HUGE_LEAVE = 0;
 export const HUGE_NEVER = 1;
@@ -102,6 +105,7 @@ export interface Addon {
   readonly allocate: (bytes: number, hugePages: number) => ArrayBuffer | number;
   readonly closeRegion: (region: number) => number;
   readonly disownRegion: (region: number) => number;
+  /** The region that a view lies in, -1, or {@link REGION_NONE_ALIGNED}. */
   readonly regionOf: (view: ArrayBufferView) => number;
   readonly detach: (buffer: ArrayBuffer) => number;
 }

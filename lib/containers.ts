@@ -5,7 +5,7 @@
  */
 import {types} from 'node:util';
 import * as workerThreads from 'node:worker_threads';
-import {addon} from './addon.js';
+import {addon, REGION_NONE_ALIGNED} from './addon.js';
 import {containerRefused, emptyTarget, invalidArgType} from './errors.js';
 import {PinnableMemory, type Container} from './pinnable_memory.js';
 
@@ -99,7 +99,7 @@ function admit(buffer: ArrayBufferLike, view: ArrayBufferView): Container {
   if (isPool(buffer, view)) throw containerRefused('pooled');
   // Node marks every ArrayBuffer over an addon's memory. A second mark would make Node 24.21 abort.
   if (isMarkedAsUntransferable?.(buffer) === true) throw containerRefused('foreign');
-  if (isUndetachable(buffer)) return remember(buffer, 'wasm', -1);
+  if (isUndetachable(buffer, region === REGION_NONE_ALIGNED)) return remember(buffer, 'wasm', -1);
   markAsUntransferable(buffer);
   return remember(buffer, 'plain', -1);
 }
@@ -115,18 +115,21 @@ function isDetached(buffer: ArrayBuffer): boolean {
   }
 }
 
-// Pools are of Buffer.poolSize, and only Buffer slices them. The pool in use is known besides.
+// Only Buffer slices its pools. The one in use is at hand; those before it were as long.
 function isPool(buffer: ArrayBuffer, view: ArrayBufferView): boolean {
-  if (buffer.byteLength !== Buffer.poolSize) return false;
-  return (Buffer.isBuffer(view) && view.byteLength < buffer.byteLength) || Buffer.allocUnsafe(1).buffer === buffer;
+  const pool = Buffer.allocUnsafe(1).buffer;
+  if (buffer === pool) return true;
+  return buffer.byteLength === pool.byteLength && Buffer.isBuffer(view) && view.byteLength < buffer.byteLength;
 }
 
-// transfer() looks at whether it may before it looks at the length, so this asks and never does it.
-// A WebAssembly.Memory says TypeError: to mark its ArrayBuffer would abort Node 24.21 at grow().
-function isUndetachable(buffer: ArrayBuffer): boolean {
-  if (transfer === undefined) return false;
+// A WebAssembly.Memory's must not be marked: grow() would abort Node 24.21. transfer() tells them
+// apart without doing anything: it refuses them with a TypeError before it fails to allocate as much
+// as is asked for here. That failure costs 20 ms of garbage collection, so only what starts a page,
+// which WebAssembly's always do and others of the heap hardly ever, is asked.
+function isUndetachable(buffer: ArrayBuffer, startsPage: boolean): boolean {
+  if (transfer === undefined || !startsPage) return false;
   try {
-    transfer.call(buffer, Infinity);
+    transfer.call(buffer, Number.MAX_SAFE_INTEGER);
   } catch (error) {
     return !(error instanceof RangeError);
   }
@@ -139,9 +142,9 @@ function isWebAssemblyMemory(target: unknown): target is WebAssemblyMemory {
 
 function probe(): boolean {
   const ways: ((buffer: ArrayBuffer) => void)[] = [
-    (buffer) => transfer?.call(buffer),
-    (buffer) => structuredClone(buffer, {transfer: [buffer]}),
-    (buffer) => {
+    buffer => transfer?.call(buffer),
+    buffer => structuredClone(buffer, {transfer: [buffer]}),
+    buffer => {
       let stream: {enqueue(chunk: Uint8Array): void} | undefined;
       new ReadableStream({
         type: 'bytes',
@@ -152,7 +155,7 @@ function probe(): boolean {
       stream?.enqueue(new Uint8Array(buffer));
     },
   ];
-  return ways.every((detach) => {
+  return ways.every(detach => {
     const buffer = new ArrayBuffer(1);
     markAsUntransferable(buffer);
     try {

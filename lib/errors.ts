@@ -20,7 +20,7 @@ export interface Memlock {
   readonly need: number;
   /** Frames that the process had pinned before. */
   readonly used: number;
-  /** Frames that it may pin; `Infinity` without a limit or with CAP_IPC_LOCK. */
+  /** Frames that it may pin. */
   readonly limit: number;
 }
 
@@ -32,7 +32,8 @@ export interface Stop {
   /** The address of that byte. */
   readonly address: number;
   readonly asked: AskedRange;
-  readonly memlock: Memlock;
+  /** With reason `'memlock'`. */
+  readonly memlock?: Memlock;
 }
 
 /** What a {@link FrameVectorError} tells beside its message. */
@@ -68,7 +69,7 @@ export class FrameVectorError extends Error {
   declare readonly failOffset?: number;
   /** The address of that byte. */
   declare readonly failAddress?: number;
-  /** The limit on pinned memory, told with a reason. */
+  /** The limit on pinned memory, with reason `'memlock'`. */
   declare readonly memlock?: Memlock;
 
   constructor(message: string, details: FrameVectorErrorDetails) {
@@ -82,7 +83,7 @@ export class FrameVectorError extends Error {
       this.reason = stop.reason;
       this.failOffset = stop.offset;
       this.failAddress = stop.address;
-      this.memlock = stop.memlock;
+      if (stop.memlock !== undefined) this.memlock = stop.memlock;
     }
     const asked = details.asked ?? stop?.asked;
     if (asked !== undefined) this.asked = asked;
@@ -257,7 +258,7 @@ export function closed(what: 'FrameVector' | 'PinnableMemory'): FrameVectorError
 export function addonMissing(root: string, cause: unknown): FrameVectorError {
   const tries = (cause as {tries?: unknown} | null)?.tries;
   const why = Array.isArray(tries)
-    ? `framevec.node is not built. Looked for:\n${tries.map((path) => `  ${String(path)}`).join('\n')}\n`
+    ? `framevec.node is not built. Looked for:\n${tries.map(path => `  ${String(path)}`).join('\n')}\n`
     : `framevec.node does not load: ${cause instanceof Error ? cause.message : String(cause)}\n`;
   return new FrameVectorError(`${why}Build it with \`npx node-gyp rebuild\` in ${root}, or \`npm rebuild framevec\``, {
     code: 'ERR_FRAMEVEC_ADDON',
@@ -343,11 +344,13 @@ export function stopInWords(stop: Stop, pageSize: number): string {
       return `${at} is a file system's storage itself (DAX), whose blocks may not be held: use a device DAX, or ordinary memory`;
     case 'end-of-file':
       return `${at} is mapped beyond the end of its file: make the file longer, or the range shorter`;
-    case 'memlock':
+    case 'memlock': {
+      const {used = 0, limit = 0} = stop.memlock ?? {};
       return (
-        `RLIMIT_MEMLOCK allows ${kib(stop.memlock.limit)} and ${kib(stop.memlock.used)} are pinned already: raise it with ` +
+        `RLIMIT_MEMLOCK allows ${kib(limit)} and ${kib(used)} are pinned already: raise it with ` +
         '`ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK'
       );
+    }
     case 'interrupted':
       return 'a signal came first: pin again';
     case 'owner':

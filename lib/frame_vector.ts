@@ -156,7 +156,7 @@ const SLOT_MASK = 0xf_ffff;
 /** Pinned vectors by slot: a Set would cost 40 ns a pin. */
 const pinned: (Hold | undefined)[] = [];
 
-const collected = new FinalizationRegistry<Hold>((hold) => {
+const collected = new FinalizationRegistry<Hold>(hold => {
   if (hold.handle === CLOSED) return;
   if (hold.frames > 0) {
     // Never unpinned here: a device may still write to the frames.
@@ -567,16 +567,13 @@ function stopOf(asked: AskedRange): Stop | undefined {
   const reason = REASONS[exchange[FIELD_REASON]];
   if (reason === undefined || reason === 'none') return undefined;
   const address = exchange[FIELD_FAIL_ADDRESS];
-  return {
-    reason,
-    // The first page that fails may begin before the target does.
-    offset: Math.max(address - asked.address, 0),
-    address,
-    asked,
-    memlock: {
-      need: exchange[FIELD_MEMLOCK_NEED],
-      used: exchange[FIELD_MEMLOCK_USED],
-      limit: exchange[FIELD_MEMLOCK_LIMIT],
-    },
+  // The first page that fails may begin before the target does.
+  const stop = {reason, offset: Math.max(address - asked.address, 0), address, asked};
+  if (reason !== 'memlock') return stop;
+  const memlock = {
+    need: exchange[FIELD_MEMLOCK_NEED],
+    used: exchange[FIELD_MEMLOCK_USED],
+    limit: exchange[FIELD_MEMLOCK_LIMIT],
   };
+  return {...stop, memlock};
 }

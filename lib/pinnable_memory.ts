@@ -52,7 +52,7 @@ const MEBIBYTE_2 = 2 ** 21;
 const transfer = (ArrayBuffer.prototype as {transfer?: (this: ArrayBuffer, length: number) => ArrayBuffer}).transfer;
 
 // The memory of one that was dropped stays as long as its bytes can be reached.
-const dropped = new FinalizationRegistry<Region>((region) => {
+const dropped = new FinalizationRegistry<Region>(region => {
   if (region.handle >= 0) disownRegion(region.handle);
 });
 
@@ -75,7 +75,7 @@ export class PinnableMemory implements Disposable {
   readonly #byteLength: number;
 
   static {
-    ownContainer = (memory) => memory.#container;
+    ownContainer = memory => memory.#container;
   }
 
   /**

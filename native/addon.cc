@@ -129,11 +129,14 @@ Value DisownRegion(const CallbackInfo& info) {
   return Answer(info, 0);
 }
 
-// The region that a view lies in, or -1.
+// The region that a view lies in, or -1; or -2 if it lies in none, but starts a page.
 Value RegionOf(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
   View view;
   if (!Get(info, 0, &view)) return Answer(info, kREFUSED_BAD_ARGUMENT);
-  return Answer(info, EnvironmentOf(info).regions.FindByAddress(view.address));
+  const int32_t region = env.regions.FindByAddress(view.address);
+  const bool starts_page = view.address % env.page_size == 0;
+  return Answer(info, region < 0 && starts_page ? -2 : region);
 }
 
 // For Node 20, which has no ArrayBuffer.prototype.transfer().

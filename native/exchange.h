@@ -78,11 +78,8 @@ class Exchange {
 
   void Set(Field field, double value) { values_[field] = value; }
   void Set(Field field, uint32_t value) { values_[field] = value; }
-  // For addresses and counts. All of them are below 2^53; all ones means "no limit".
-  void Set(Field field, uint64_t value) {
-    values_[field] =
-        value == UINT64_MAX ? std::numeric_limits<double>::infinity() : static_cast<double>(value);
-  }
+  // For addresses and counts: all of them are below 2^53.
+  void Set(Field field, uint64_t value) { values_[field] = static_cast<double>(value); }
 
  private:
   double* values_ = nullptr;
