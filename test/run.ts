@@ -68,10 +68,6 @@ async function count(where: string, args: string[]): Promise<Tally> {
       say(where, '✘', `${result.name}${explain(result)}`);
     }
   });
-  parser.on('comment', (text: string) => {
-    // What a crashed or stuck file has to say; the totals at the end are ours to tell.
-    if (!/^# (tests|pass|fail|skip)/.test(text)) process.stdout.write(text);
-  });
 
   const child = spawn(process.execPath, args, {cwd: root, stdio: ['ignore', 'pipe', 'inherit']});
   child.stdout.pipe(parser);
