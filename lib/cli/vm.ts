@@ -8,15 +8,15 @@ interface VmFlags {
   kernel: string;
   modules?: string;
   module: boolean;
-  moduleParam: string[];
-  with: string[];
+  moduleParam?: string[];
+  with?: string[];
   memory: string;
   cpus: number;
   timeout: number;
   append?: string;
   qemu?: string[];
   icount?: boolean;
-  env: Record<string, string>;
+  env?: Record<string, string>;
   out?: string;
   log?: string;
   json?: string;
@@ -28,7 +28,7 @@ interface VmFlags {
 }
 
 const HELP = `
-The command sees this machine's own files, writes to none of them, and runs as root. Files for the host go
+The command sees this machine's own files, can change none of them, and runs as root. Files for the host go
 to the directory in $FRAMEVEC_RUN. Everything that a run needs is kept in $FRAMEVEC_CACHE (~/.cache/framevec).
 
 Exit status:
@@ -56,15 +56,15 @@ export function vmCommand(): Command {
     .option('--kernel <kernel>', `${KERNELS.map(({name}) => name).join(', ')}, host, or a kernel file`, DEFAULT_KERNEL)
     .option('--modules <directory>', "where a kernel file's modules are")
     .option('--no-module', 'boot without framevec.ko')
-    .option('--module-param <name=value>', 'a parameter of framevec.ko (repeatable)', collect, [])
-    .option('--with <module[,option...]>', "load one of the kernel's own modules: vivid,n_devs=2 (repeatable)", collect, [])
+    .option('--module-param <name=value>', 'a parameter of framevec.ko (repeatable)', collect)
+    .option('--with <module[,option...]>', "load one of the kernel's own modules: vivid,n_devs=2 (repeatable)", collect)
     .option('--memory <size>', "the guest's memory", memorySize, DEFAULTS.memory)
     .option('--cpus <count>', "the guest's CPUs", positive, DEFAULTS.cpus)
     .option('--timeout <seconds>', 'end the VM after this time', positive, DEFAULTS.timeout)
     .option('--append <arguments>', "more of the kernel's command line")
     .addOption(new Option('--qemu <arguments>', 'more arguments for QEMU, quoted as for a shell').argParser(rawArguments))
     .option('--icount', 'count time in instructions, so that timings repeat: one CPU, emulated')
-    .option('--env <name=value>', 'an environment variable for the command (repeatable)', variable, {})
+    .option('--env <name=value>', 'an environment variable for the command (repeatable)', variable)
     .option('--out <directory>', 'what the command sees as $FRAMEVEC_RUN and may write to')
     .option('--log <file>', 'write the kernel log here too')
     .option('--json <file>', 'write how the run went to this file')
@@ -181,7 +181,7 @@ function describeAccel(accel: VmResult['accel'], reason: string): string {
   return accel === 'kvm' ? 'KVM' : `emulated (${reason})`;
 }
 
-function collect(value: string, previous: readonly string[]): string[] {
+function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
 
@@ -208,7 +208,7 @@ function rawArguments(value: string): string[] {
   return words;
 }
 
-function variable(value: string, previous: Readonly<Record<string, string>>): Record<string, string> {
+function variable(value: string, previous: Readonly<Record<string, string>> = {}): Record<string, string> {
   const [name = '', text] = value.split(/=(.*)/s);
   if (text === undefined || !isName(name)) {
     throw new InvalidArgumentError('It has to be NAME=VALUE.');
