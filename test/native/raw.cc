@@ -51,8 +51,7 @@ Napi::Value Refuse(Napi::Env env, const char* message) {
 }
 
 long Issue(const Call& call) {
-  const long result =
-      syscall(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
+  const long result = syscall(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
   return result == -1 ? -errno : result;
 }
 
