@@ -22,7 +22,7 @@ native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec
 raw_src     := test/native/raw.cc test/native/binding.gyp
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build demo test check check-kmod check-native check-lib vm vm-ready load unload clean packages
+.PHONY: all build demo test check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -54,9 +54,23 @@ dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
 vm-ready: build
 	@$(fv) vm --kernel $(KERNEL) --prepare --install
 
-vm: vm-ready
-	@$(fv) vm --kernel $(KERNEL) -- sh -c "$$RUN"
+# make itself says 2 for every failure; the command's own status comes out by way of a file.
+vm_status := build/vm-status
+ifneq ($(filter vm,$(MAKECMDGOALS)),)
+-load build/exit_with.so
+endif
+
+build/exit_with.so: .ci/exit_with.c
+	@mkdir -p $(@D)
+	@$(CC) -shared -fPIC -O1 -o $@ $<
+
+vm-run: vm-ready
+	@$(fv) vm --quiet --kernel $(KERNEL) -- sh -c "$$RUN"; echo $$? >$(vm_status)
 export RUN
+
+vm: vm-run
+	$(exit_with $(vm_status))
+	@exit $$(cat $(vm_status))
 
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
