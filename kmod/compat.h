@@ -7,9 +7,14 @@
 #ifndef _FRAMEVEC_COMPAT_H
 #define _FRAMEVEC_COMPAT_H
 
+#include <linux/io.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/version.h>
+
+#ifndef CONFIG_X86_64
+#error "framevec knows x86-64 only"
+#endif
 
 /* memfd_secret() came in 5.14. */
 #ifndef SECRETMEM_MAGIC
@@ -27,6 +32,79 @@ static inline void framevec_unpin_run(struct page **pages, unsigned long n,
 	unpin_user_page_range_dirty_lock(pages[0], n, dirty);
 #else
 	unpin_user_pages_dirty_lock(pages, n, dirty);
+#endif
+}
+
+/**
+ * struct framevec_leaf - what a page table says of an address
+ * @pfn: the frame at the address
+ * @frames: frames from there to the end of the leaf; they follow each other
+ * @writable: the page table allows a write
+ */
+struct framevec_leaf {
+	unsigned long pfn;
+	unsigned long frames;
+	bool writable;
+};
+
+/*
+ * From 6.15 on one look tells of a whole huge leaf, on 6.12 of one page in it.
+ * Before, a huge leaf is -EINVAL.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define FRAMEVEC_HAS_LEAVES	true
+#else
+#define FRAMEVEC_HAS_LEAVES	false
+#endif
+
+/* Look at a device mapping, under mmap_lock. -EINVAL: nothing is there yet. */
+static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
+				struct framevec_leaf *leaf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+	int ret = follow_pfnmap_start(&args);
+
+	if (ret)
+		return ret;
+	leaf->pfn = args.pfn;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+	leaf->frames = ((~args.addr_mask - (addr & ~args.addr_mask)) >>
+			PAGE_SHIFT) + 1;
+#else
+	leaf->frames = 1;
+#endif
+	leaf->writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *ptl;	/* the page table's */
+	pte_t *pte;
+	int ret = follow_pte(vma->vm_mm, addr, &pte, &ptl);
+
+	if (ret)
+		return ret;
+	__acquire(ptl);		/* sparse does not know follow_pte() */
+	leaf->pfn = pte_pfn(*pte);
+	leaf->frames = 1;
+	leaf->writable = pte_write(*pte);
+	pte_unmap_unlock(pte, ptl);
+#endif
+	return 0;
+}
+
+static inline bool framevec_same_caching(pgprot_t a, pgprot_t b)
+{
+	return !((pgprot_val(a) ^ pgprot_val(b)) & _PAGE_CACHE_MASK);
+}
+
+/* A kernel mapping of device memory with the caching mode of @prot. */
+static inline void __iomem *framevec_ioremap(phys_addr_t addr, size_t size,
+					     pgprot_t prot)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return ioremap_prot(addr, size, prot);
+#else
+	return ioremap_prot(addr, size, pgprot_val(prot));
 #endif
 }
 

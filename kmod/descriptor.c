@@ -10,12 +10,15 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "descriptor.h"
 #include "frame_vector.h"
 #include "ioctl.h"
+#include "transfer.h"
 
 /**
  * struct framevec_descriptor - what is behind the file
@@ -85,7 +88,8 @@ static int framevec_serve_stat(struct file *file, struct framevec_cmd *cmd)
 		return -ERESTARTSYS;
 	stat->kind = vec->kind;
 	stat->state = (vec->write ? FRAMEVEC_STATE_WRITE : 0) |
-		      (vec->got_ref ? FRAMEVEC_STATE_GOT_REF : 0);
+		      (vec->got_ref ? FRAMEVEC_STATE_GOT_REF : 0) |
+		      (framevec_stale(vec) ? FRAMEVEC_STATE_STALE : 0);
 	stat->capacity = vec->capacity;
 	stat->frames = vec->nr;
 	stat->offset = vec->offset;
@@ -94,20 +98,136 @@ static int framevec_serve_stat(struct file *file, struct framevec_cmd *cmd)
 	return framevec_respond(cmd);
 }
 
+/*
+ * Copies to user space that tell frame numbers: those of a snapshot must have
+ * been true at a moment during the call, so staleness is asked for at its end,
+ * too.
+ */
+static int framevec_read_pfns(const struct framevec *vec, u64 first, u64 count,
+			      u64 __user *to)
+{
+	u64 some[64];
+	unsigned int i, n;
+
+	while (count) {
+		n = min_t(u64, count, ARRAY_SIZE(some));
+		for (i = 0; i < n; i++)
+			some[i] = framevec_pfn(vec, first + i);
+		if (copy_to_user(to, some, n * sizeof(*some)))
+			return -EFAULT;
+		first += n;
+		to += n;
+		count -= n;
+		cond_resched();
+	}
+	return 0;
+}
+
 static int framevec_serve_read_pfns(struct file *file, struct framevec_cmd *cmd)
 {
 	const struct framevec_read_pfns *arg = &cmd->arg.read_pfns;
 	struct framevec_descriptor *desc = file->private_data;
+	const struct framevec *vec = desc->vec;
 	int ret;
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (mutex_lock_interruptible(&desc->lock))
 		return -ERESTARTSYS;
-	ret = framevec_read_pfns(desc->vec, arg->first, arg->count,
-				 u64_to_user_ptr(arg->pfns));
+	if (vec->kind == FRAMEVEC_KIND_NONE)
+		ret = -ENODATA;
+	else if (framevec_stale(vec))
+		ret = -ESTALE;
+	else if (!arg->count || arg->first >= vec->nr ||
+		 arg->count > vec->nr - arg->first)
+		ret = -EINVAL;
+	else
+		ret = framevec_read_pfns(vec, arg->first, arg->count,
+					 u64_to_user_ptr(arg->pfns));
+	if (!ret && framevec_stale(vec))
+		ret = -ESTALE;
 	mutex_unlock(&desc->lock);
 	return ret;
+}
+
+static int framevec_tell_extents(const struct framevec *vec,
+				 struct framevec_extents *arg)
+{
+	u64 __user *pfns = u64_to_user_ptr(arg->pfns);
+	u32 __user *counts = u64_to_user_ptr(arg->counts);
+	u64 capacity = min_t(u64, arg->capacity, vec->nr);
+	unsigned int i = arg->first, end;
+
+	for (arg->extents = 0; arg->extents < capacity && i < vec->nr;
+	     arg->extents++, i = end) {
+		end = framevec_next_extent(vec, i);
+		if (arg->pfns &&
+		    put_user((u64)framevec_pfn(vec, i), pfns + arg->extents))
+			return -EFAULT;
+		if (put_user((u32)(end - i), counts + arg->extents))
+			return -EFAULT;
+		cond_resched();
+	}
+	arg->next = i;
+	return 0;
+}
+
+static int framevec_serve_extents(struct file *file, struct framevec_cmd *cmd)
+{
+	struct framevec_descriptor *desc = file->private_data;
+	struct framevec_extents *arg = &cmd->arg.extents;
+	const struct framevec *vec = desc->vec;
+	int ret;
+
+	if (arg->reserved)
+		return -EINVAL;
+	if (arg->pfns && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (mutex_lock_interruptible(&desc->lock))
+		return -ERESTARTSYS;
+	if (vec->kind == FRAMEVEC_KIND_NONE)
+		ret = -ENODATA;
+	else if (framevec_stale(vec))
+		ret = -ESTALE;
+	else if (!arg->capacity || arg->first >= vec->nr)
+		ret = -EINVAL;
+	else
+		ret = framevec_tell_extents(vec, arg);
+	if (!ret && framevec_stale(vec))
+		ret = -ESTALE;
+	mutex_unlock(&desc->lock);
+	return ret ?: framevec_respond(cmd);
+}
+
+static int framevec_serve_convert(struct file *file, struct framevec_cmd *cmd,
+				  int (*convert)(struct framevec *vec,
+						 struct framevec_convert *arg))
+{
+	struct framevec_descriptor *desc = file->private_data;
+	int ret, err;
+
+	if (cmd->arg.convert.reserved)
+		return -EINVAL;
+	/* Fail first: what nobody could be told of must not happen. */
+	ret = framevec_respond(cmd);
+	if (ret)
+		return ret;
+	if (mutex_lock_interruptible(&desc->lock))
+		return -ERESTARTSYS;
+	ret = convert(desc->vec, &cmd->arg.convert);
+	mutex_unlock(&desc->lock);
+	err = framevec_respond(cmd);
+	return err ?: ret;
+}
+
+static int framevec_serve_to_pages(struct file *file, struct framevec_cmd *cmd)
+{
+	return framevec_serve_convert(file, cmd, framevec_to_pages);
+}
+
+static int framevec_serve_to_pfns(struct file *file, struct framevec_cmd *cmd)
+{
+	return framevec_serve_convert(file, cmd, framevec_to_pfns);
 }
 
 static const struct framevec_op framevec_descriptor_ops[] = {
@@ -121,6 +241,12 @@ static const struct framevec_op framevec_descriptor_ops[] = {
 		    framevec_serve_stat),
 	FRAMEVEC_OP(FRAMEVEC_IOC_READ_PFNS, struct framevec_read_pfns, pfns, 0,
 		    framevec_serve_read_pfns),
+	FRAMEVEC_OP(FRAMEVEC_IOC_EXTENTS, struct framevec_extents, next, 0,
+		    framevec_serve_extents),
+	FRAMEVEC_OP(FRAMEVEC_IOC_TO_PAGES, struct framevec_convert, frame, 0,
+		    framevec_serve_to_pages),
+	FRAMEVEC_OP(FRAMEVEC_IOC_TO_PFNS, struct framevec_convert, frame, 0,
+		    framevec_serve_to_pfns),
 };
 
 static long framevec_descriptor_ioctl(struct file *file, unsigned int cmd,
@@ -149,7 +275,45 @@ static void framevec_descriptor_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "framevec-length:\t%llu\n", vec->length);
 	seq_printf(m, "framevec-write:\t%d\n", vec->write);
 	seq_printf(m, "framevec-got-ref:\t%d\n", vec->got_ref);
+	seq_printf(m, "framevec-stale:\t%d\n", framevec_stale(vec));
 	mutex_unlock(&desc->lock);
+}
+
+static ssize_t framevec_descriptor_read(struct file *file, char __user *to,
+					size_t count, loff_t *pos)
+{
+	struct framevec_descriptor *desc = file->private_data;
+	ssize_t ret;
+
+	if (mutex_lock_interruptible(&desc->lock))
+		return -ERESTARTSYS;
+	ret = framevec_read(desc->vec, to, count, pos);
+	mutex_unlock(&desc->lock);
+	return ret;
+}
+
+static ssize_t framevec_descriptor_write(struct file *file,
+					 const char __user *from, size_t count,
+					 loff_t *pos)
+{
+	struct framevec_descriptor *desc = file->private_data;
+	ssize_t ret;
+
+	if (mutex_lock_interruptible(&desc->lock))
+		return -ERESTARTSYS;
+	ret = framevec_write(desc->vec, from, count, pos);
+	mutex_unlock(&desc->lock);
+	return ret;
+}
+
+/* Takes no lock: a long pin must not make poll() wait. */
+static __poll_t framevec_descriptor_poll(struct file *file,
+					 struct poll_table_struct *table)
+{
+	struct framevec_descriptor *desc = file->private_data;
+
+	poll_wait(file, &desc->vec->snapshot.readers, table);
+	return framevec_stale(desc->vec) ? EPOLLPRI : 0;
 }
 
 static int framevec_descriptor_release(struct inode *inode, struct file *file)
@@ -168,6 +332,9 @@ static const struct file_operations framevec_descriptor_fops = {
 	.unlocked_ioctl	= framevec_descriptor_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.show_fdinfo	= framevec_descriptor_fdinfo,
+	.read		= framevec_descriptor_read,
+	.write		= framevec_descriptor_write,
+	.poll		= framevec_descriptor_poll,
 	.llseek		= noop_llseek,
 };
 
@@ -195,6 +362,7 @@ struct file *framevec_descriptor(unsigned long capacity)
 				  O_RDWR | O_CLOEXEC);
 	if (IS_ERR(file))
 		goto destroy_vec;
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	return file;
 
 destroy_vec:

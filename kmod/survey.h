@@ -6,9 +6,12 @@
 #ifndef _FRAMEVEC_SURVEY_H
 #define _FRAMEVEC_SURVEY_H
 
+#include <linux/types.h>
+
 #include "uapi/framevec.h"
 
 struct mm_struct;
+struct vm_area_struct;
 
 /**
  * struct framevec_survey - what the mappings say of a range
@@ -25,6 +28,8 @@ struct framevec_survey {
 int framevec_survey(struct mm_struct *mm, unsigned long start,
 		    unsigned long end, unsigned int flags,
 		    struct framevec_survey *survey);
+bool framevec_is_device(const struct vm_area_struct *vma);
+enum framevec_reason framevec_errno_reason(int err);
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 				       unsigned int flags, int err);
 int framevec_reason_errno(enum framevec_reason reason);

@@ -364,6 +364,8 @@ export function stopInWords(stop: Stop, pageSize: number): string {
       return `the kernel found no frame for ${at}, or none that may stay where it is: free memory, or pin less`;
     case 'poison':
       return `the memory behind ${at} has failed in hardware (see the kernel's log): use other memory`;
+    case 'no-page':
+      return `the kernel has no struct page for the frame at ${at}: a device's own memory has none, so use its frame numbers`;
     case 'refused':
       return `get_user_pages() refused ${at}: a guard page, or memory that may not be pinned`;
   }

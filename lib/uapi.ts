@@ -16,6 +16,9 @@ export const FRAMEVEC_IOC_PIN = 0xf510;
 export const FRAMEVEC_IOC_UNPIN = 0xf511;
 export const FRAMEVEC_IOC_STAT = 0xf512;
 export const FRAMEVEC_IOC_READ_PFNS = 0xf513;
+export const FRAMEVEC_IOC_EXTENTS = 0xf514;
+export const FRAMEVEC_IOC_TO_PAGES = 0xf515;
+export const FRAMEVEC_IOC_TO_PFNS = 0xf516;
 
 export const FRAMEVEC_KIND_NONE = 0;
 export const FRAMEVEC_KIND_PAGES = 1;
@@ -36,10 +39,12 @@ export const FRAMEVEC_REASON_OWNER = 11;
 export const FRAMEVEC_REASON_FORCE = 12;
 export const FRAMEVEC_REASON_NO_MEMORY = 13;
 export const FRAMEVEC_REASON_POISON = 14;
-export const FRAMEVEC_REASON_REFUSED = 15;
+export const FRAMEVEC_REASON_NO_PAGE = 15;
+export const FRAMEVEC_REASON_REFUSED = 16;
 
 export const FRAMEVEC_FEATURE_FORCE = 1 << 0;
 export const FRAMEVEC_FEATURE_PFNS = 1 << 1;
+export const FRAMEVEC_FEATURE_LEAVES = 1 << 2;
 
 export const FRAMEVEC_PIN_WRITE = 1 << 0;
 export const FRAMEVEC_PIN_FORCE = 1 << 1;
@@ -50,6 +55,7 @@ export const FRAMEVEC_UNPIN_TIMING = 1 << 0;
 
 export const FRAMEVEC_STATE_WRITE = 1 << 0;
 export const FRAMEVEC_STATE_GOT_REF = 1 << 1;
+export const FRAMEVEC_STATE_STALE = 1 << 2;
 
 /** `enum framevec_kind` by number. */
 export const KINDS = ['none', 'pages', 'pfns'] as const;
@@ -77,6 +83,7 @@ export const REASONS = [
   'force',
   'no-memory',
   'poison',
+  'no-page',
   'refused',
 ] as const;
 

@@ -11,7 +11,7 @@
 namespace framevec {
 
 // The header is the module's contract; these are its first published sizes.
-static_assert(sizeof(framevec_info) == 32);
+static_assert(sizeof(framevec_info) == 40);
 static_assert(sizeof(framevec_create) == 24);
 static_assert(sizeof(framevec_pin) == 96);
 static_assert(sizeof(framevec_unpin) == 32);

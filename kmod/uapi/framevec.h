@@ -8,7 +8,27 @@
  *
  * /dev/framevec answers INFO and CREATE. CREATE returns a descriptor, and that
  * descriptor is the vector: it answers every other ioctl, and closing it, by
- * close(), exit() or SIGKILL, gives back all that it holds.
+ * close(), exit() or SIGKILL, gives back all that it holds. mmap() of
+ * /dev/framevec maps the aperture: memory of the module's own, in the form of
+ * device memory.
+ *
+ * A snapshot is not a pin
+ * -----------------------
+ * Of device memory nothing is held: a vector has the frame numbers of a moment,
+ * and the frames are the driver's to take away. When the mapping changes
+ * (munmap, mremap, mprotect, MAP_FIXED over it, the driver's own unmap, or the
+ * end of the process) the vector is stale, for good: poll() says POLLPRI, STAT
+ * says FRAMEVEC_STATE_STALE, and every use but UNPIN and STAT says ESTALE.
+ *
+ * The device's side
+ * -----------------
+ * read() and write() on a vector go through the kernel's own view of the
+ * frames, as a device's access would. Position 0 is the first byte of the
+ * range, and the last is the last of the range: the rest of the first and the
+ * last frame is out of reach. Reading at the end gives 0 bytes, writing there
+ * ENOSPC. A vector that is not pinned for write says EBADF to write(). Of
+ * device memory 1, 2, 4 or 8 bytes at a position that is a multiple of as much
+ * are one access of that width.
  *
  * General form of an ioctl
  * ------------------------
@@ -25,6 +45,7 @@
  *		reserved field that is not zero, or a number outside its range:
  *		zero or more than max_frames frames asked for, a range that wraps,
  *		more frames than the vector's capacity, or an index past its end.
+ *		TO_PAGES: a frame without a struct page.
  *  E2BIG	size larger than this kernel knows, and the rest is not zero.
  *  EFAULT	the struct, or an array that it points to, can't be read or
  *		written. From PIN with a reason: the range can't be pinned.
@@ -36,6 +57,7 @@
  *		mm than the one that created the vector.
  *  EBUSY	PIN: the vector holds frames already.
  *  ENODATA	the vector holds no frames.
+ *  ESTALE	the mapping of a snapshot has changed.
  *  EINTR	a signal came first. Nothing was done.
  *  EOPNOTSUPP	PIN: a file system whose blocks may not be held (fsdax).
  *  EHWPOISON	PIN: a frame of the range has failed.
@@ -63,6 +85,9 @@
 #define FRAMEVEC_IOC_UNPIN	_IO(FRAMEVEC_IOC_TYPE, 0x11)
 #define FRAMEVEC_IOC_STAT	_IO(FRAMEVEC_IOC_TYPE, 0x12)
 #define FRAMEVEC_IOC_READ_PFNS	_IO(FRAMEVEC_IOC_TYPE, 0x13)
+#define FRAMEVEC_IOC_EXTENTS	_IO(FRAMEVEC_IOC_TYPE, 0x14)
+#define FRAMEVEC_IOC_TO_PAGES	_IO(FRAMEVEC_IOC_TYPE, 0x15)
+#define FRAMEVEC_IOC_TO_PFNS	_IO(FRAMEVEC_IOC_TYPE, 0x16)
 
 /* What a vector holds. */
 enum framevec_kind {
@@ -71,7 +96,7 @@ enum framevec_kind {
 	FRAMEVEC_KIND_PFNS	= 2,	/* frame numbers: a snapshot, not a pin */
 };
 
-/* Why PIN stopped before the end of the range. */
+/* Why PIN stopped before the end of the range, or TO_PAGES did nothing. */
 enum framevec_reason {
 	FRAMEVEC_REASON_NONE		= 0,	/* it did not */
 	FRAMEVEC_REASON_NO_MAPPING	= 1,	/* nothing is mapped there */
@@ -88,12 +113,14 @@ enum framevec_reason {
 	FRAMEVEC_REASON_FORCE		= 12,	/* FRAMEVEC_PIN_FORCE without allow_force */
 	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* none outside ZONE_MOVABLE, or none at all */
 	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
-	FRAMEVEC_REASON_REFUSED		= 15,	/* by get_user_pages(): a guard page, ... */
+	FRAMEVEC_REASON_NO_PAGE		= 15,	/* a frame without a struct page */
+	FRAMEVEC_REASON_REFUSED		= 16,	/* by get_user_pages(): a guard page, ... */
 };
 
 /* framevec_info.features */
 #define FRAMEVEC_FEATURE_FORCE	0x1ULL	/* allow_force is on */
 #define FRAMEVEC_FEATURE_PFNS	0x2ULL	/* the caller may read frame numbers */
+#define FRAMEVEC_FEATURE_LEAVES	0x4ULL	/* one look covers a huge device mapping */
 
 /**
  * struct framevec_info - FRAMEVEC_IOC_INFO: what this module is
@@ -103,6 +130,7 @@ enum framevec_reason {
  * @page_size: out: bytes in a frame
  * @max_frames: out: the largest capacity of a vector, frames
  * @features: out: FRAMEVEC_FEATURE_*
+ * @aperture_size: out: bytes of /dev/framevec that can be mapped; 0: none
  *
  * Does nothing else, so its time is the price of a call.
  */
@@ -113,6 +141,7 @@ struct framevec_info {
 	__u32 page_size;
 	__aligned_u64 max_frames;
 	__aligned_u64 features;
+	__aligned_u64 aperture_size;
 };
 
 /**
@@ -163,7 +192,8 @@ struct framevec_create {
  * FRAMEVEC_PIN_PARTIAL a range that can't be held whole is not held at all.
  *
  * A range that goes from one mapping to the next is held as long as both are
- * of one kind. A hole, or a change of kind, ends it.
+ * of one kind (and, for device memory, of one caching mode). A hole, or a change
+ * of kind, ends it. Device memory is not charged to RLIMIT_MEMLOCK.
  *
  * Errors: EBUSY, EFAULT, ENOMEM, EPERM, EINTR, EOPNOTSUPP, EHWPOISON.
  */
@@ -212,6 +242,7 @@ struct framevec_unpin {
 
 #define FRAMEVEC_STATE_WRITE	0x1U	/* pinned for write */
 #define FRAMEVEC_STATE_GOT_REF	0x2U	/* unpin has references to put */
+#define FRAMEVEC_STATE_STALE	0x4U	/* a snapshot whose mapping has changed */
 
 /**
  * struct framevec_stat - FRAMEVEC_IOC_STAT: what the vector holds
@@ -254,6 +285,60 @@ struct framevec_read_pfns {
 	__aligned_u64 first;
 	__aligned_u64 count;
 	__aligned_u64 pfns;
+};
+
+/**
+ * struct framevec_extents - FRAMEVEC_IOC_EXTENTS: runs of frames that follow
+ * each other, as the segments of a scatter list do
+ * @size: sizeof(struct framevec_extents)
+ * @flags: 0
+ * @first: index of the frame to begin with
+ * @capacity: entries in each array, at least 1
+ * @pfns: address of an array of __u64: the first frame number of each; or 0
+ * @counts: address of an array of __u32: the frames of each
+ * @extents: out: entries written
+ * @reserved: 0
+ * @next: out: index of the frame to go on with; all frames told: their number
+ *
+ * One step for each huge page, or for each run of a device mapping.
+ *
+ * Errors: EPERM: @pfns without CAP_SYS_ADMIN, as with READ_PFNS; ENODATA,
+ * ESTALE.
+ */
+struct framevec_extents {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 first;
+	__aligned_u64 capacity;
+	__aligned_u64 pfns;
+	__aligned_u64 counts;
+	__u32 extents;
+	__u32 reserved;
+	__aligned_u64 next;
+};
+
+/**
+ * struct framevec_convert - FRAMEVEC_IOC_TO_PAGES, FRAMEVEC_IOC_TO_PFNS: the
+ * same frames as the other kind
+ * @size: sizeof(struct framevec_convert)
+ * @flags: 0
+ * @reason: out: FRAMEVEC_REASON_NO_PAGE where that is why
+ * @reserved: 0
+ * @frame: out: with a reason: index of the first such frame
+ *
+ * Neither takes a reference nor puts one: a snapshot turned into pages is
+ * still a snapshot, and a pin turned into frame numbers is still a pin. To
+ * convert to the kind that the vector has already is no error.
+ *
+ * Errors: EINVAL: a frame has no struct page, the vector is unchanged; ENODATA,
+ * ESTALE.
+ */
+struct framevec_convert {
+	__u32 size;
+	__u32 flags;
+	__u32 reason;
+	__u32 reserved;
+	__aligned_u64 frame;
 };
 
 #endif /* _UAPI_FRAMEVEC_H */

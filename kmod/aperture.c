@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The aperture: memory of the module's own that is mapped as device memory is
+ * (VM_IO | VM_PFNMAP), for those who have no device at hand. Its frames have
+ * struct pages, unlike most devices', and are cached like all memory.
+ *
+ * It is allocated when it is first mapped, in the largest pieces that there
+ * are, and freed with the module: a mapping holds its file, and a file the
+ * module.
+ */
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/kernel.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+#include "aperture.h"
+
+#define FRAMEVEC_PIECE_ORDER	9
+
+static unsigned long aperture_size = 16UL << 20;
+module_param(aperture_size, ulong, 0444);
+MODULE_PARM_DESC(aperture_size, "bytes of /dev/framevec that can be mapped (default: 16 MiB; 0: none)");
+
+/* One page of each piece, in order; guarded by the lock until all are there. */
+static struct page **framevec_pieces;
+static unsigned int framevec_nr_pieces;
+static DEFINE_MUTEX(framevec_aperture_lock);
+
+#define FRAMEVEC_PIECE_SIZE	(PAGE_SIZE << FRAMEVEC_PIECE_ORDER)
+
+/**
+ * framevec_aperture_size() - how much can be mapped
+ *
+ * Return: bytes, whole pages.
+ */
+u64 framevec_aperture_size(void)
+{
+	return aperture_size & PAGE_MASK;
+}
+
+static void framevec_free_pieces(struct page **pieces, unsigned int n)
+{
+	while (n--)
+		__free_pages(pieces[n], FRAMEVEC_PIECE_ORDER);
+	kvfree(pieces);
+}
+
+static int framevec_aperture_allocate(void)
+{
+	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	unsigned int nr = DIV_ROUND_UP(framevec_aperture_size(),
+				       FRAMEVEC_PIECE_SIZE);
+	struct page **pieces;
+	unsigned int i;
+
+	if (framevec_pieces)
+		return 0;
+	pieces = kvmalloc_array(nr, sizeof(*pieces), gfp);
+	if (!pieces)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		pieces[i] = alloc_pages(gfp, FRAMEVEC_PIECE_ORDER);
+		if (!pieces[i]) {
+			framevec_free_pieces(pieces, i);
+			return -ENOMEM;
+		}
+	}
+	framevec_pieces = pieces;
+	framevec_nr_pieces = nr;
+	return 0;
+}
+
+/**
+ * framevec_aperture_mmap() - map a part of the aperture
+ * @file: /dev/framevec
+ * @vma: where to
+ *
+ * Return: 0; -EINVAL: beyond its end, or a private writable mapping, which
+ * would be of copies; -ENOMEM; -EINTR.
+ */
+int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	const unsigned long pages = framevec_aperture_size() >> PAGE_SHIFT;
+	unsigned long addr = vma->vm_start, pgoff = vma->vm_pgoff, n;
+	const unsigned long piece = 1UL << FRAMEVEC_PIECE_ORDER;
+	int ret;
+
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
+		return -EINVAL;
+	if (pgoff > pages || vma_pages(vma) > pages - pgoff)
+		return -EINVAL;
+
+	if (mutex_lock_interruptible(&framevec_aperture_lock))
+		return -EINTR;
+	ret = framevec_aperture_allocate();
+	mutex_unlock(&framevec_aperture_lock);
+
+	/* remap_pfn_range() makes it VM_IO | VM_PFNMAP. */
+	while (!ret && addr < vma->vm_end) {
+		n = min(piece - pgoff % piece,
+			(vma->vm_end - addr) >> PAGE_SHIFT);
+		ret = remap_pfn_range(vma, addr,
+				      page_to_pfn(framevec_pieces[pgoff / piece]) +
+				      pgoff % piece, n << PAGE_SHIFT,
+				      vma->vm_page_prot);
+		addr += n << PAGE_SHIFT;
+		pgoff += n;
+	}
+	return ret;
+}
+
+/**
+ * framevec_aperture_free() - the module goes
+ */
+void framevec_aperture_free(void)
+{
+	if (framevec_pieces)
+		framevec_free_pieces(framevec_pieces, framevec_nr_pieces);
+}
