@@ -12,6 +12,7 @@ endsBalanced(test);
 const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
 const memory = mmap(8 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
 const numbers = new BigUint64Array(8);
+const counts = new Uint32Array(8);
 
 test.after.always(() => {
   munmap(memory, 8 * PAGE);
@@ -36,6 +37,9 @@ const valid: Record<IoctlName, {on: 'device' | 'empty' | 'pinned'; fields: Field
   UNPIN: {on: 'pinned', fields: {}},
   STAT: {on: 'pinned', fields: {}},
   READ_PFNS: {on: 'pinned', fields: {count: 2, pfns: raw.address(numbers)}},
+  EXTENTS: {on: 'pinned', fields: {capacity: 2, pfns: raw.address(numbers), counts: raw.address(counts)}},
+  TO_PAGES: {on: 'pinned', fields: {}},
+  TO_PFNS: {on: 'pinned', fields: {}},
 };
 
 /** Issues an ioctl on what it is for, and tells what the vector holds afterwards. */
