@@ -212,7 +212,7 @@ static int framevec_pin_pages(struct framevec *vec, unsigned long start,
 		if (!got || !partial) {
 			framevec_put_pages(vec, got, false);
 			framevec_refund(vec->mm, charged);
-			return err;
+			return framevec_reason_errno(arg->reason);
 		}
 		framevec_refund(vec->mm, charged - got);
 	}

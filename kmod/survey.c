@@ -158,6 +158,20 @@ enum framevec_reason framevec_errno_reason(int err)
 	}
 }
 
+/*
+ * pin_user_pages_fast() does not tell a failed frame from another fault, since
+ * it may not be given FOLL_HWPOISON.
+ */
+static bool framevec_is_poisoned(unsigned long addr)
+{
+	struct page *page;
+	long ret = get_user_pages_unlocked(addr, 1, &page, FOLL_HWPOISON);
+
+	if (ret == 1)
+		put_page(page);
+	return ret == -EHWPOISON;
+}
+
 /**
  * framevec_diagnose() - why did get_user_pages() fail?
  * @mm: current->mm
@@ -188,6 +202,8 @@ enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 			reason = FRAMEVEC_REASON_REFUSED;
 	}
 	mmap_read_unlock(mm);
+	if (reason == FRAMEVEC_REASON_REFUSED && framevec_is_poisoned(addr))
+		reason = FRAMEVEC_REASON_POISON;
 	return reason;
 }
 

@@ -30,9 +30,9 @@ interface Tally {
 
 /** Devices that are not ours, so that what framevec says of their memory can be held against what they say. */
 const DEVICES = [
-  '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -device pci-testdev,membar=16M -device cirrus-vga',
+  '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',
   '--with', 'cirrusfb',
-  '--append', 'secretmem.enable=1',
+  '--append', 'secretmem.enable=1 memmap=16M!768M',
 ];
 
 const began = Date.now();

@@ -10,6 +10,7 @@ type Word = number | bigint | ArrayBufferView | ArrayBuffer;
 
 interface Raw {
   syscall(nr: number, ...args: Word[]): bigint;
+  interrupted(microseconds: number, nr: number, ...args: Word[]): bigint;
   inChild(calls: [number, ...Word[]][]): bigint[];
   view(address: bigint, length: number): ArrayBuffer;
   address(view: ArrayBufferView | ArrayBuffer): bigint;
@@ -31,7 +32,7 @@ export const PROT = {NONE: 0, READ: 1, WRITE: 2} as const;
 export const MAP = {SHARED: 1, PRIVATE: 2, FIXED: 0x10, ANONYMOUS: 0x20, NORESERVE: 0x4000, POPULATE: 0x8000, HUGETLB: 0x40000, HUGE_2MB: 21 << 26} as const;
 export const MADV = {DONTNEED: 4, HUGEPAGE: 14, NOHUGEPAGE: 15, POPULATE_WRITE: 23, COLLAPSE: 25, SOFT_OFFLINE: 101, HWPOISON: 100} as const;
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [-number, name]));
+const names = new Map(Object.entries({...constants.errno, EHWPOISON: 133}).map(([name, number]) => [-number, name]));
 
 /** `'EFAULT'` for -14, and the number itself where it is no errno. */
 export function errnoName(result: bigint | number): string | number {

@@ -3,8 +3,12 @@
 
 #include <errno.h>
 #include <napi.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -100,6 +104,39 @@ Napi::Value InChild(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// interrupted(microseconds, nr, ...args): bigint: a syscall that this thread is sent SIGALRM in the
+// middle of, by a handler without SA_RESTART
+Napi::Value Interrupted(const Napi::CallbackInfo& info) {
+  long delay = 0;
+  Call call{};
+  if (!ToLong(info[0], &delay)) return Refuse(info.Env(), "microseconds");
+  for (size_t i = 1; i < info.Length() && i <= call.size(); i++) {
+    if (!ToLong(info[i], &call[i - 1])) {
+      return Refuse(info.Env(), "a number, a bigint or a view");
+    }
+  }
+  struct sigaction ours = {}, before = {};
+  ours.sa_handler = [](int) {};
+  sigaction(SIGALRM, &ours, &before);
+  sigset_t set, blocked;
+  sigemptyset(&set);
+  sigaddset(&set, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &set, &blocked);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  timer_t timer;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return Refuse(info.Env(), "no timer");
+  const itimerspec when = {{0, 0}, {delay / 1000000, delay % 1000000 * 1000}};
+  timer_settime(timer, 0, &when, nullptr);
+  const long result = Issue(call);
+  timer_delete(timer);
+  pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  return Napi::BigInt::New(info.Env(), static_cast<int64_t>(result));
+}
+
 // view(address, length): ArrayBuffer over memory that the test has mapped
 Napi::Value View(const Napi::CallbackInfo& info) {
   long address = 0;
@@ -120,6 +157,7 @@ Napi::Value Address(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("syscall", Napi::Function::New<Syscall>(env));
   exports.Set("inChild", Napi::Function::New<InChild>(env));
+  exports.Set("interrupted", Napi::Function::New<Interrupted>(env));
   exports.Set("view", Napi::Function::New<View>(env));
   exports.Set("address", Napi::Function::New<Address>(env));
   return exports;
