@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "frame_vector.h"
 #include "region.h"
+#include "v4l2.h"
 
 namespace framevec {
 
@@ -21,6 +22,8 @@ struct Environment {
   Device device;
   RegionTable regions{page_size};
   FrameVectorTable vectors{page_size, &regions, &exchange};
+  Napi::Reference<Napi::ArrayBuffer> v4l2_memory;
+  V4l2Table v4l2{page_size, &regions};
 };
 
 }  // namespace framevec
