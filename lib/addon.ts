@@ -27,6 +27,8 @@ export const FIELD_MEMLOCK_NEED = 19;
 export const FIELD_MEMLOCK_USED = 20;
 export const FIELD_MEMLOCK_LIMIT = 21;
 export const FIELD_HUGE_ADVICE = 22;
+export const FIELD_APERTURE_SIZE = 23;
+export const FIELD_FRAME = 24;
 
 /** A Float64Array in truth; this type knows that each of the fields is there. */
 export type Exchange = Record<Field, number>;
@@ -53,7 +55,9 @@ type Field =
   | typeof FIELD_MEMLOCK_NEED
   | typeof FIELD_MEMLOCK_USED
   | typeof FIELD_MEMLOCK_LIMIT
-  | typeof FIELD_HUGE_ADVICE;
+  | typeof FIELD_HUGE_ADVICE
+  | typeof FIELD_APERTURE_SIZE
+  | typeof FIELD_FRAME;
 
 /** Answers of the addon that are its own; those from -1 to -4095 are the kernel's -errno. */
 export const REFUSED_BAD_ARGUMENT = -4999;
@@ -100,6 +104,14 @@ export interface Addon {
   readonly unpin: () => number;
   readonly stat: (handle: number) => number;
   readonly readPfns: (handle: number, into: BigUint64Array, first: number, count: number) => number;
+  /** The number of runs written to `counts`, and to `pfns` if there is one; FRAME is where to go on. */
+  readonly extents: (handle: number, pfns: BigUint64Array | undefined, counts: Uint32Array, first: number) => number;
+  /** If it fails, REASON and FRAME tell why and where; so too `toPfns`. */
+  readonly toPages: (handle: number) => number;
+  readonly toPfns: (handle: number) => number;
+  /** LENGTH is how many bytes were copied; so too `write`. */
+  readonly read: (handle: number, into: ArrayBufferView, position: number) => number;
+  readonly write: (handle: number, from: ArrayBufferView, position: number) => number;
   readonly close: (handle: number) => number;
   readonly descriptor: (handle: number) => number;
   readonly allocate: (bytes: number, hugePages: number) => ArrayBuffer | number;

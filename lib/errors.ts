@@ -24,16 +24,20 @@ export interface Memlock {
   readonly limit: number;
 }
 
-/** Where and why a pin stopped before the end of its range. */
-export interface Stop {
+/** A byte at which something stopped, and why. */
+export interface Place {
   readonly reason: Reason;
   /** Byte of the target that is the first one not held. */
   readonly offset: number;
   /** The address of that byte. */
   readonly address: number;
-  readonly asked: AskedRange;
   /** With reason `'memlock'`. */
   readonly memlock?: Memlock;
+}
+
+/** Where and why a pin stopped before the end of its range. */
+export interface Stop extends Place {
+  readonly asked: AskedRange;
 }
 
 /** What a {@link FrameVectorError} tells beside its message. */
@@ -42,7 +46,7 @@ export interface FrameVectorErrorDetails {
   readonly errno?: number;
   readonly syscall?: string;
   readonly path?: string;
-  readonly stop?: Stop | undefined;
+  readonly stop?: Place | undefined;
   readonly asked?: AskedRange | undefined;
   readonly cause?: unknown;
 }
@@ -85,7 +89,7 @@ export class FrameVectorError extends Error {
       this.failAddress = stop.address;
       if (stop.memlock !== undefined) this.memlock = stop.memlock;
     }
-    const asked = details.asked ?? stop?.asked;
+    const asked = details.asked;
     if (asked !== undefined) this.asked = asked;
   }
 }
@@ -321,7 +325,7 @@ export function createFailed(errno: number, capacity: number): FrameVectorError 
 }
 
 /** Why a pin stopped, and what helps. */
-export function stopInWords(stop: Stop, pageSize: number): string {
+export function stopInWords(stop: Place, pageSize: number): string {
   const at = `byte ${grouped(stop.offset)} of the target (address ${hex(stop.address)})`;
   const kib = (frames: number): string => `${grouped((frames * pageSize) / 1024)} KiB`;
   switch (stop.reason) {
@@ -395,19 +399,38 @@ export function pinFailed(
   });
 }
 
-const NOTHING_HELD = 'the vector holds no frames: pin() first';
+/** Methods of a vector that the kernel may refuse, and its name for each. */
+const SYSCALLS = {
+  unpin: 'ioctl(FRAMEVEC_IOC_UNPIN)',
+  stat: 'ioctl(FRAMEVEC_IOC_STAT)',
+  pfns: 'ioctl(FRAMEVEC_IOC_READ_PFNS)',
+  extents: 'ioctl(FRAMEVEC_IOC_EXTENTS)',
+  toPages: 'ioctl(FRAMEVEC_IOC_TO_PAGES)',
+  toPfns: 'ioctl(FRAMEVEC_IOC_TO_PFNS)',
+  read: 'pread',
+  write: 'pwrite',
+} as const;
+export type VectorMethod = keyof typeof SYSCALLS;
 
-/** UNPIN, STAT or READ_PFNS failed. */
-export function vectorFailed(method: 'unpin' | 'stat' | 'pfns', errno: number): FrameVectorError {
+const STALE =
+  'the mapping of this device memory has changed since it was noted (unmapped, moved, reprotected, mapped over, or ' +
+  'taken back by its driver), so the frame numbers are no longer its own: unpin(), then pin() what is mapped now';
+
+/** A call on a vector failed; `place` is given if the kernel tells where and why. */
+export function vectorFailed(method: VectorMethod, errno: number, place?: Place): FrameVectorError {
   const code = errnoName(errno);
   const why: Record<string, string> = {
-    ENODATA: NOTHING_HELD,
+    ENODATA: 'the vector holds no frames: pin() first',
     EPERM:
       'frame numbers are told only to CAP_SYS_ADMIN, as in /proc/PID/pagemap: run as root. ' +
-      'Everything else works without',
+      `Everything else works without${method === 'extents' ? ', {pfns: false} too' : ''}`,
+    ESTALE: STALE,
+    EBADF: 'the frames are held for reading: pin with {write: true}',
+    ENOSPC: 'the offset is at the end of the range that is held, or beyond it: its byteLength tells where that is',
+    EHWPOISON: "the memory behind a frame has failed in hardware (see the kernel's log): use other memory",
   };
-  const ioctl = {unpin: 'UNPIN', stat: 'STAT', pfns: 'READ_PFNS'}[method];
-  return new FrameVectorError(`${method}: ${why[code] ?? code}`, {code, errno, syscall: `ioctl(FRAMEVEC_IOC_${ioctl})`});
+  const words = place === undefined ? (why[code] ?? code) : stopInWords(place, 0);
+  return new FrameVectorError(`${method}: ${words}`, {code, errno, syscall: SYSCALLS[method], stop: place});
 }
 
 /** No memory from alloc(). */

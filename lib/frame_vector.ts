@@ -1,47 +1,40 @@
 import {inspect, types} from 'node:util';
 import {
   addon,
-  FIELD_ABI,
   FIELD_ADDRESS,
   FIELD_CALL_NS,
   FIELD_CAPACITY,
   FIELD_FAIL_ADDRESS,
-  FIELD_FEATURES,
   FIELD_FLAGS,
+  FIELD_FRAME,
   FIELD_FRAMES,
   FIELD_FRAMES_ASKED,
   FIELD_GUP_NS,
   FIELD_HANDLE,
   FIELD_KIND,
   FIELD_LENGTH,
-  FIELD_MAX_FRAMES,
   FIELD_MEMLOCK_LIMIT,
   FIELD_MEMLOCK_NEED,
   FIELD_MEMLOCK_USED,
   FIELD_OFFSET,
-  FIELD_PAGE_SIZE,
   FIELD_REASON,
   FIELD_REGION,
   FIELD_STATE,
-  PIN_UNALIGNED,
   REFUSED_BAD_ARGUMENT,
   REFUSED_CAPACITY_EXCEEDED,
   REFUSED_CLOSED,
   REFUSED_EMPTY,
   REFUSED_FOREIGN,
-  REFUSED_NOT_THE_DEVICE,
   REFUSED_UNALIGNED,
 } from './addon.js';
 import {canProtect, containerOf, viewOf, withoutBytes, type PinTarget} from './containers.js';
+import {info, openDevice} from './device.js';
 import {
-  abiMismatch,
   capacityExceeded,
   closed,
   containerRefused,
   createFailed,
-  deviceUnavailable,
   errnoName,
-  infoFailed,
   invalidArgType,
   outOfRange,
   pinFailed,
@@ -53,48 +46,23 @@ import {
   warnOfLeak,
   type AskedRange,
   type Stop,
+  type VectorMethod,
 } from './errors.js';
+import {readExtents, type Extents, type ExtentsOptions} from './extents.js';
+import {enabled, pinFlags, unpinFlags, type PinOptions, type UnpinOptions} from './pin_options.js';
 import {ownContainer, PinnableMemory, type AllocOptions, type Container} from './pinnable_memory.js';
 import {
-  FRAMEVEC_ABI,
-  FRAMEVEC_FEATURE_FORCE,
-  FRAMEVEC_FEATURE_PFNS,
-  FRAMEVEC_PIN_FORCE,
-  FRAMEVEC_PIN_PARTIAL,
+  FRAMEVEC_KIND_PAGES,
+  FRAMEVEC_KIND_PFNS,
   FRAMEVEC_PIN_TIMING,
   FRAMEVEC_PIN_WRITE,
   FRAMEVEC_STATE_GOT_REF,
+  FRAMEVEC_STATE_STALE,
   FRAMEVEC_STATE_WRITE,
-  FRAMEVEC_UNPIN_TIMING,
   KINDS,
   REASONS,
   type Kind,
 } from './uapi.js';
-
-/** Options of {@link FrameVector.pin}. All are off by default. */
-export interface PinOptions {
-  /**
-   * The frames will be written to: each page gets a frame of its own now, and is marked dirty at
-   * unpin. A pin for reading may keep an old frame once the process writes, on Linux 5.10 and 6.1.
-   */
-  write?: boolean | undefined;
-  /** Overrides the mapping's protection (FOLL_FORCE). Needs the module parameter allow_force=1. You do not want this. */
-  force?: boolean | undefined;
-  /** Fewer frames than asked for will do; {@link FrameVector.stopped} tells where and why it stopped. */
-  partial?: boolean | undefined;
-  /** The range may share its first and last page with other memory, which a device would see. */
-  unaligned?: boolean | undefined;
-  /** Measure: see {@link FrameVector.timing}. */
-  timing?: boolean | undefined;
-  /** Refuse an ArrayBuffer of the JavaScript heap that this Node can't keep from being detached. */
-  strict?: boolean | undefined;
-}
-
-/** Options of {@link FrameVector.unpin}. */
-export interface UnpinOptions {
-  /** Measure: see {@link FrameVector.timing}. */
-  timing?: boolean | undefined;
-}
 
 /** Nanoseconds that the kernel spent. */
 export interface Timing {
@@ -119,22 +87,8 @@ export interface Stat {
   readonly write: boolean;
   /** unpin() has references to give back: not so of frame numbers. */
   readonly gotRef: boolean;
-}
-
-/** What {@link info} tells of the loaded module. */
-export interface ModuleInfo {
-  /** Always the one that this package speaks: another is an error. */
-  readonly abi: number;
-  /** Bytes in a frame. */
-  readonly pageSize: number;
-  /** The largest capacity of a vector, frames. */
-  readonly maxFrames: number;
-  readonly features: {
-    /** The module was loaded with allow_force=1. */
-    readonly force: boolean;
-    /** This process may read frame numbers. */
-    readonly pfns: boolean;
-  };
+  /** A snapshot whose mapping has changed since: see {@link FrameVector.stale}. */
+  readonly stale: boolean;
 }
 
 /**
@@ -173,41 +127,6 @@ const traced =
   process.execArgv.includes('--trace-warnings') ||
   (process.env.NODE_OPTIONS ?? '').includes('--trace-warnings');
 
-let opened = false;
-
-/**
- * Opens the device, if this environment has not yet, and asks the module what it is.
- *
- * @throws FrameVectorError `ENODEV` - the module is not loaded; `EACCES` - this user may not;
- *   `ERR_FRAMEVEC_ABI` - the module is of another version
- */
-export function info(): ModuleInfo {
-  openDevice();
-  const answer = addon.info();
-  if (answer < 0) throw infoFailed(answer);
-  const features = exchange[FIELD_FEATURES];
-  return {
-    abi: exchange[FIELD_ABI],
-    pageSize: exchange[FIELD_PAGE_SIZE],
-    maxFrames: exchange[FIELD_MAX_FRAMES],
-    features: {force: (features & FRAMEVEC_FEATURE_FORCE) !== 0, pfns: (features & FRAMEVEC_FEATURE_PFNS) !== 0},
-  };
-}
-
-function openDevice(): void {
-  if (opened) return;
-  const answer = addon.openDevice();
-  if (answer < 0) throw deviceUnavailable(answer);
-  const told = addon.info();
-  if (told === 0 && exchange[FIELD_ABI] === FRAMEVEC_ABI) {
-    opened = true;
-    return;
-  }
-  addon.closeDevice();
-  if (told === 0) throw abiMismatch(exchange[FIELD_ABI]);
-  throw told === REFUSED_NOT_THE_DEVICE ? abiMismatch(undefined) : infoFailed(told);
-}
-
 /**
  * The page frames behind a range of memory: of ordinary memory *pinned*, so that they stay the
  * process's until unpin; of device memory *noted*, by their numbers. The kernel's half is the
@@ -232,7 +151,7 @@ export class FrameVector implements Disposable {
   /**
    * Makes an empty vector (the seed's pfns_vector_create()).
    *
-   * @param capacity - the most frames that it shall hold, 1 to {@link ModuleInfo.maxFrames}
+   * @param capacity - the most frames that it shall hold, 1 to what {@link info} tells as `maxFrames`
    * @throws TypeError, RangeError - wrong capacity
    * @throws FrameVectorError as {@link info}; `ENOMEM`; `EMFILE`, `ENFILE` - too many descriptors
    */
@@ -377,6 +296,75 @@ export class FrameVector implements Disposable {
   }
 
   /**
+   * Reads the runs of frames that follow each other, which are the segments that a device's scatter
+   * list would have: as many steps as there are huge pages, or runs of a device mapping.
+   *
+   * @returns the first frame number and the length of each run
+   * @throws FrameVectorError `EPERM` - only CAP_SYS_ADMIN may have the numbers; with `{pfns: false}`
+   *   the counts alone are told to everyone. `ENODATA`; `ESTALE`; `ERR_FRAMEVEC_CLOSED`
+   */
+  extents(options: ExtentsOptions & {pfns: false}): Pick<Extents, 'counts'>;
+  extents(options?: ExtentsOptions & {pfns?: true}): Extents;
+  extents(options: ExtentsOptions = {}): Partial<Extents> {
+    requireObject('options', options);
+    const numbers = options.pfns === undefined || enabled(options.pfns, 'pfns');
+    const {handle, frames} = this.#hold;
+    if (frames === 0) throw this.#failed('extents', handle === CLOSED ? REFUSED_CLOSED : -61);
+    const {answer, ...extents} = readExtents(handle, frames, numbers);
+    if (answer < 0) throw this.#failed('extents', answer);
+    return extents;
+  }
+
+  /**
+   * Turns frame numbers into pages (the seed's pfns_vector_to_pages()), for what needs a struct page
+   * of each. It takes no reference: a snapshot stays one, and still goes stale.
+   *
+   * @throws FrameVectorError `EINVAL` with the reason `'no-page'` - a frame has no struct page, as a
+   *   device's own memory has none; the vector is unchanged. `ENODATA`; `ESTALE`;
+   *   `ERR_FRAMEVEC_CLOSED`
+   */
+  toPages(): void {
+    this.#converted('toPages', addon.toPages(this.#hold.handle), FRAMEVEC_KIND_PAGES);
+  }
+
+  /**
+   * Turns pages into frame numbers (the seed's pfns_vector_to_pfns()). It puts no reference: what was
+   * pinned stays pinned until unpin.
+   *
+   * @throws FrameVectorError `ENODATA`; `ESTALE`; `ERR_FRAMEVEC_CLOSED`
+   */
+  toPfns(): void {
+    this.#converted('toPfns', addon.toPfns(this.#hold.handle), FRAMEVEC_KIND_PFNS);
+  }
+
+  /**
+   * Reads through the kernel's own view of the frames: what a device would see. Of device memory 1,
+   * 2, 4 or 8 bytes at an offset that is a multiple of as much are one access of that width.
+   *
+   * @param offset - from the first byte of what was pinned, not of its page
+   * @param into - where to, as many bytes as it has
+   * @returns bytes read, fewer than asked for where the range ends, 0 at its end
+   * @throws FrameVectorError `ENODATA`; `ESTALE`; `EHWPOISON`; `ERR_FRAMEVEC_CLOSED`
+   */
+  read(offset: number, into: ArrayBufferView): number {
+    return this.#transfer('read', offset, 'into', into);
+  }
+
+  /**
+   * Writes through the kernel's own view of the frames: what a device would do. For the widths see
+   * {@link read}.
+   *
+   * @param offset - from the first byte of what was pinned, not of its page
+   * @param from - what to write
+   * @returns bytes written, fewer than asked for where the range ends
+   * @throws FrameVectorError `EBADF` - not pinned with `{write: true}`; `ENOSPC` - it starts at the
+   *   end of the range or beyond; `ENODATA`; `ESTALE`; `EHWPOISON`; `ERR_FRAMEVEC_CLOSED`
+   */
+  write(offset: number, from: ArrayBufferView): number {
+    return this.#transfer('write', offset, 'from', from);
+  }
+
+  /**
    * Asks the kernel what the vector holds. The getters tell the same from memory.
    *
    * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`
@@ -393,6 +381,7 @@ export class FrameVector implements Disposable {
       byteLength: exchange[FIELD_LENGTH],
       write: (state & FRAMEVEC_STATE_WRITE) !== 0,
       gotRef: (state & FRAMEVEC_STATE_GOT_REF) !== 0,
+      stale: (state & FRAMEVEC_STATE_STALE) !== 0,
     };
   }
 
@@ -416,6 +405,15 @@ export class FrameVector implements Disposable {
   /** What it holds. */
   get kind(): Kind {
     return KINDS[this.#kind] ?? 'none';
+  }
+
+  /**
+   * Whether it is a snapshot of device memory whose mapping has changed since (unmapped, moved,
+   * reprotected, mapped over, or taken back by the driver). It stays so until unpin(), and every use
+   * but unpin(), stat() and close() says ESTALE. Asks the kernel; pinned memory never goes stale.
+   */
+  get stale(): boolean {
+    return this.#kind !== 0 && addon.stat(this.#hold.handle) === 0 && (exchange[FIELD_STATE] & FRAMEVEC_STATE_STALE) !== 0;
   }
 
   /** Frames that it holds. */
@@ -520,7 +518,33 @@ export class FrameVector implements Disposable {
     throw pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
   }
 
-  #failed(method: 'unpin' | 'stat' | 'pfns', answer: number): Error {
+  #converted(method: 'toPages' | 'toPfns', answer: number, kind: number): void {
+    if (answer < 0) {
+      const reason = REASONS[exchange[FIELD_REASON]];
+      if (answer > -4096 && reason !== undefined && reason !== 'none') {
+        const offset = Math.max(exchange[FIELD_FRAME] * pageSize - this.#offset, 0);
+        throw vectorFailed(method, answer, {reason, offset, address: this.#address + offset});
+      }
+      throw this.#failed(method, answer);
+    }
+    this.#kind = kind;
+  }
+
+  #transfer(method: 'read' | 'write', offset: number, name: string, bytes: ArrayBufferView): number {
+    if (typeof offset !== 'number') throw invalidArgType('offset', 'of type number', offset);
+    if (!Number.isSafeInteger(offset) || offset < 0) throw outOfRange('offset', 'an integer >= 0', offset);
+    if (!ArrayBuffer.isView(bytes)) throw invalidArgType(name, 'an instance of Buffer, TypedArray or DataView', bytes);
+    const {handle} = this.#hold;
+    let answer = addon[method](handle, bytes, offset);
+    if (answer === REFUSED_BAD_ARGUMENT) {
+      // A typed array that is newer than the addon's Node-API.
+      answer = addon[method](handle, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset);
+    }
+    if (answer < 0) throw this.#failed(method, answer);
+    return exchange[FIELD_LENGTH];
+  }
+
+  #failed(method: VectorMethod, answer: number): Error {
     if (answer === REFUSED_CLOSED) return closed('FrameVector');
     return answer < -4095 ? unexpected(method, answer) : vectorFailed(method, answer);
   }
@@ -530,28 +554,6 @@ function creationStack(): string {
   const created: {stack?: string} = {};
   Error.captureStackTrace(created, creationStack);
   return (created.stack ?? '').replace(/^[^\n]*\n/, '');
-}
-
-function pinFlags(options: PinOptions): number {
-  requireObject('options', options);
-  let flags = 0;
-  if (enabled(options.write, 'write')) flags |= FRAMEVEC_PIN_WRITE;
-  if (enabled(options.force, 'force')) flags |= FRAMEVEC_PIN_FORCE;
-  if (enabled(options.partial, 'partial')) flags |= FRAMEVEC_PIN_PARTIAL;
-  if (enabled(options.timing, 'timing')) flags |= FRAMEVEC_PIN_TIMING;
-  enabled(options.strict, 'strict');
-  if (enabled(options.unaligned, 'unaligned')) flags |= PIN_UNALIGNED;
-  return flags;
-}
-
-function unpinFlags(options: UnpinOptions): number {
-  requireObject('options', options);
-  return enabled(options.timing, 'timing') ? FRAMEVEC_UNPIN_TIMING : 0;
-}
-
-function enabled(value: unknown, name: string): boolean {
-  if (value === undefined || typeof value === 'boolean') return value === true;
-  throw invalidArgType(`options.${name}`, 'of type boolean', value);
 }
 
 function askedRange(flags: number): AskedRange {

@@ -6,16 +6,12 @@ export {
   type CodedError,
   type FrameVectorErrorDetails,
   type Memlock,
+  type Place,
   type Stop,
 } from './errors.js';
-export {
-  FrameVector,
-  info,
-  type ModuleInfo,
-  type PinOptions,
-  type Stat,
-  type Timing,
-  type UnpinOptions,
-} from './frame_vector.js';
+export {info, type ModuleInfo} from './device.js';
+export {type Extents, type ExtentsOptions} from './extents.js';
+export {FrameVector, type Stat, type Timing} from './frame_vector.js';
+export {type PinOptions, type UnpinOptions} from './pin_options.js';
 export {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
 export {type Kind, type Reason} from './uapi.js';

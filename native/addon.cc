@@ -7,7 +7,9 @@
 #include <cmath>
 #include <memory>
 
+#include "../kmod/uapi/framevec.h"
 #include "environment.h"
+#include "v4l2_exports.h"
 
 namespace framevec {
 namespace {
@@ -87,6 +89,45 @@ Value ReadPfns(const CallbackInfo& info) {
     return Answer(info, kREFUSED_BAD_ARGUMENT);
   }
   return Answer(info, EnvironmentOf(info).vectors.ReadPfns(handle, into, first, count));
+}
+
+// Without an array for the frame numbers, undefined in its place.
+Value Extents(const CallbackInfo& info) {
+  int32_t handle;
+  View pfns, counts;
+  uint64_t first;
+  if (!Get(info, 0, &handle) || !Get(info, 2, &counts) || !Get(info, 3, &first) ||
+      (!info[1].IsUndefined() && (!Get(info, 1, &pfns) || pfns.address == 0))) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).vectors.Extents(handle, pfns, counts, first));
+}
+
+template <unsigned long request>
+Value Convert(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, EnvironmentOf(info).vectors.Convert(handle, request));
+}
+
+Value Read(const CallbackInfo& info) {
+  int32_t handle;
+  View into;
+  uint64_t position;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &into) || !Get(info, 2, &position)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).vectors.Read(handle, into, position));
+}
+
+Value Write(const CallbackInfo& info) {
+  int32_t handle;
+  View from;
+  uint64_t position;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &from) || !Get(info, 2, &position)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).vectors.Write(handle, from, position));
 }
 
 Value Close(const CallbackInfo& info) {
@@ -183,6 +224,11 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<Unpin>(exports, "unpin", environment);
   Export<Stat>(exports, "stat", environment);
   Export<ReadPfns>(exports, "readPfns", environment);
+  Export<Extents>(exports, "extents", environment);
+  Export<Convert<FRAMEVEC_IOC_TO_PAGES>>(exports, "toPages", environment);
+  Export<Convert<FRAMEVEC_IOC_TO_PFNS>>(exports, "toPfns", environment);
+  Export<Read>(exports, "read", environment);
+  Export<Write>(exports, "write", environment);
   Export<Close>(exports, "close", environment);
   Export<Descriptor>(exports, "descriptor", environment);
   Export<Allocate>(exports, "allocate", environment);
@@ -190,6 +236,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<DisownRegion>(exports, "disownRegion", environment);
   Export<RegionOf>(exports, "regionOf", environment);
   Export<Detach>(exports, "detach", environment);
+  ExportV4l2(exports, environment);
   return exports;
 }
 

@@ -17,6 +17,8 @@ static_assert(sizeof(framevec_pin) == 96);
 static_assert(sizeof(framevec_unpin) == 32);
 static_assert(sizeof(framevec_stat) == 40);
 static_assert(sizeof(framevec_read_pfns) == 32);
+static_assert(sizeof(framevec_extents) == 56);
+static_assert(sizeof(framevec_convert) == 24);
 
 int Device::Open() {
   if (fd_) return 0;
@@ -36,6 +38,7 @@ int Device::Info(Exchange* exchange) const {
   exchange->Set(kPAGE_SIZE, info.page_size);
   exchange->Set(kMAX_FRAMES, uint64_t{info.max_frames});
   exchange->Set(kFEATURES, uint64_t{info.features});
+  exchange->Set(kAPERTURE_SIZE, uint64_t{info.aperture_size});
   return 0;
 }
 

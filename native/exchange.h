@@ -36,7 +36,9 @@ namespace framevec {
   X(MEMLOCK_NEED)          \
   X(MEMLOCK_USED)          \
   X(MEMLOCK_LIMIT)         \
-  X(HUGE_ADVICE)
+  X(HUGE_ADVICE)           \
+  X(APERTURE_SIZE)         \
+  X(FRAME)
 
 enum Field : unsigned {
 #define X(name) k##name,

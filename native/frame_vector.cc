@@ -2,6 +2,7 @@
 #include "frame_vector.h"
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -119,6 +120,65 @@ int FrameVectorTable::ReadPfns(int32_t handle, const View& into, uint64_t first,
   read.pfns = into.address;
   if (ioctl(vector->fd.get(), FRAMEVEC_IOC_READ_PFNS, &read) < 0) return -errno;
   return static_cast<int>(count);
+}
+
+int FrameVectorTable::Extents(int32_t handle, const View& pfns, const View& counts,
+                              uint64_t first) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  framevec_extents extents{};
+  extents.size = sizeof extents;
+  extents.first = first;
+  extents.capacity = counts.length / sizeof(uint32_t);
+  extents.pfns = pfns.address;
+  extents.counts = counts.address;
+  if (pfns.address != 0 && extents.capacity > pfns.length / sizeof(uint64_t)) {
+    return kREFUSED_BAD_ARGUMENT;
+  }
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_EXTENTS, &extents) < 0) return -errno;
+  exchange_->Set(kFRAME, uint64_t{extents.next});
+  return static_cast<int>(extents.extents);
+}
+
+int FrameVectorTable::Convert(int32_t handle, unsigned long request) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  framevec_convert convert{};
+  convert.size = sizeof convert;
+  const int error = ioctl(vector->fd.get(), request, &convert) < 0 ? errno : 0;
+  exchange_->Set(kREASON, convert.reason);
+  exchange_->Set(kFRAME, uint64_t{convert.frame});
+  return -error;
+}
+
+int FrameVectorTable::Read(int32_t handle, const View& into, uint64_t position) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  size_t done = 0;
+  while (done < into.length) {
+    const ssize_t n = pread(vector->fd.get(), reinterpret_cast<void*>(into.address + done),
+                            into.length - done, static_cast<off_t>(position + done));
+    if (n < 0 && done == 0) return -errno;
+    if (n <= 0) break;
+    done += static_cast<size_t>(n);
+  }
+  exchange_->Set(kLENGTH, uint64_t{done});
+  return 0;
+}
+
+int FrameVectorTable::Write(int32_t handle, const View& from, uint64_t position) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  size_t done = 0;
+  while (done < from.length) {
+    const ssize_t n = pwrite(vector->fd.get(), reinterpret_cast<const void*>(from.address + done),
+                             from.length - done, static_cast<off_t>(position + done));
+    if (n < 0 && done == 0) return -errno;
+    if (n <= 0) break;
+    done += static_cast<size_t>(n);
+  }
+  exchange_->Set(kLENGTH, uint64_t{done});
+  return 0;
 }
 
 int FrameVectorTable::Close(int32_t handle) {

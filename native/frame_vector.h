@@ -44,6 +44,17 @@ class FrameVectorTable {
   int Stat(int32_t handle);
   // Has the kernel write count frame numbers, from the first on, to where `into` points.
   int ReadPfns(int32_t handle, const View& into, uint64_t first, uint64_t count);
+  // Has the kernel write runs of frames, from frame `first` on, to where `counts` points, and their
+  // first frame numbers to `pfns` unless that is empty. The number of runs; FRAME is where to go
+  // on.
+  int Extents(int32_t handle, const View& pfns, const View& counts, uint64_t first);
+  // The same frames as the other kind: FRAMEVEC_IOC_TO_PAGES or _TO_PFNS. If it fails, REASON and
+  // FRAME tell why and where.
+  int Convert(int32_t handle, unsigned long request);
+  // Copies from the frames, or to them, as a device would; LENGTH is how much, less than the view
+  // has at the end of the range. Goes on where a signal has cut it short.
+  int Read(int32_t handle, const View& into, uint64_t position);
+  int Write(int32_t handle, const View& from, uint64_t position);
   int Close(int32_t handle);
   int Descriptor(int32_t handle);
 

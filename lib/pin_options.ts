@@ -1,0 +1,60 @@
+/** What pin() and unpin() may be told, and how that goes to the kernel. */
+import {PIN_UNALIGNED} from './addon.js';
+import {invalidArgType, requireObject} from './errors.js';
+import {
+  FRAMEVEC_PIN_FORCE,
+  FRAMEVEC_PIN_PARTIAL,
+  FRAMEVEC_PIN_TIMING,
+  FRAMEVEC_PIN_WRITE,
+  FRAMEVEC_UNPIN_TIMING,
+} from './uapi.js';
+
+/** Options of {@link FrameVector.pin}. All are off by default. */
+export interface PinOptions {
+  /**
+   * The frames will be written to: each page gets a frame of its own now, and is marked dirty at
+   * unpin. A pin for reading may keep an old frame once the process writes, on Linux 5.10 and 6.1.
+   */
+  write?: boolean | undefined;
+  /** Overrides the mapping's protection (FOLL_FORCE). Needs the module parameter allow_force=1. You do not want this. */
+  force?: boolean | undefined;
+  /** Fewer frames than asked for will do; {@link FrameVector.stopped} tells where and why it stopped. */
+  partial?: boolean | undefined;
+  /** The range may share its first and last page with other memory, which a device would see. */
+  unaligned?: boolean | undefined;
+  /** Measure: see {@link FrameVector.timing}. */
+  timing?: boolean | undefined;
+  /** Refuse an ArrayBuffer of the JavaScript heap that this Node can't keep from being detached. */
+  strict?: boolean | undefined;
+}
+
+/** Options of {@link FrameVector.unpin}. */
+export interface UnpinOptions {
+  /** Measure: see {@link FrameVector.timing}. */
+  timing?: boolean | undefined;
+}
+
+/** The flags of a pin, of the kernel and of the addon. */
+export function pinFlags(options: PinOptions): number {
+  requireObject('options', options);
+  let flags = 0;
+  if (enabled(options.write, 'write')) flags |= FRAMEVEC_PIN_WRITE;
+  if (enabled(options.force, 'force')) flags |= FRAMEVEC_PIN_FORCE;
+  if (enabled(options.partial, 'partial')) flags |= FRAMEVEC_PIN_PARTIAL;
+  if (enabled(options.timing, 'timing')) flags |= FRAMEVEC_PIN_TIMING;
+  enabled(options.strict, 'strict');
+  if (enabled(options.unaligned, 'unaligned')) flags |= PIN_UNALIGNED;
+  return flags;
+}
+
+/** The flags of an unpin. */
+export function unpinFlags(options: UnpinOptions): number {
+  requireObject('options', options);
+  return enabled(options.timing, 'timing') ? FRAMEVEC_UNPIN_TIMING : 0;
+}
+
+/** Whether an option is on; it must be a boolean, or absent. */
+export function enabled(value: unknown, name: string): boolean {
+  if (value === undefined || typeof value === 'boolean') return value === true;
+  throw invalidArgType(`options.${name}`, 'of type boolean', value);
+}

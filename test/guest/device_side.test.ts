@@ -1,0 +1,174 @@
+/** What a device sees and does: reads, writes, runs and conversions through the kernel's own view of the frames. */
+import {readFileSync} from 'node:fs';
+import test from 'ava';
+import {FrameVector, FrameVectorError, info, type PinnableMemory} from '../../lib/index.js';
+import {MADV, PAGE, SYS, must, raw} from './raw.js';
+import {endsBalanced, pagemap, statusFrames} from './oracles.js';
+
+endsBalanced(test);
+
+const {pageSize} = info();
+const MEBIBYTE = 2 ** 20;
+
+function filled(bytes: number): PinnableMemory {
+  const memory = FrameVector.alloc(bytes, {hugepages: false});
+  memory.bytes.forEach((_, i) => (memory.bytes[i] = i * 7 + (i >> 8)));
+  return memory;
+}
+
+/** Runs of frames that follow each other, by pagemap's word. */
+function runsOf(pfns: bigint[]): {pfns: bigint[]; counts: number[]} {
+  const runs = {pfns: [] as bigint[], counts: [] as number[]};
+  pfns.forEach((pfn, i) => {
+    const last = runs.counts.length - 1;
+    if (i > 0 && pfns[i - 1] === pfn - 1n) runs.counts[last] = (runs.counts[last] ?? 0) + 1;
+    else {
+      runs.pfns.push(pfn);
+      runs.counts.push(1);
+    }
+  });
+  return runs;
+}
+
+test.serial('read() sees what the process has written, from the first byte of the view', t => {
+  using memory = filled(5 * pageSize);
+  const view = memory.bytes.subarray(100, 4 * pageSize + 50);
+  using vector = FrameVector.pin(view, {unaligned: true});
+  for (const [offset, length] of [[0, 1], [0, view.length], [pageSize - 101, 3], [pageSize, 2 * pageSize], [view.length - 1, 1]] as const) {
+    const into = new Uint8Array(length);
+    t.is(vector.read(offset, into), length);
+    t.deepEqual(into, view.slice(offset, offset + length), `${length} bytes at ${offset}`);
+  }
+});
+
+test.serial('what write() writes is in the process\'s memory, and nothing beside it', t => {
+  using memory = filled(3 * pageSize);
+  const before = memory.bytes.slice();
+  using vector = FrameVector.pin(memory.bytes.subarray(100, 2 * pageSize + 50), {write: true, unaligned: true});
+  const text = Buffer.from('from the device\'s side');
+  t.is(vector.write(pageSize - 110, text), text.length);
+  before.set(text, pageSize - 10);
+  t.deepEqual(memory.bytes, before);
+});
+
+test.serial('a transfer is short where the range ends, and the neighbours are out of reach', t => {
+  using memory = filled(2 * pageSize);
+  const before = memory.bytes.slice();
+  using vector = FrameVector.pin(memory.bytes.subarray(10, pageSize), {write: true, unaligned: true});
+  const end = vector.byteLength;
+  const into = new Uint8Array(100).fill(0xee);
+  t.is(vector.read(end - 30, into), 30);
+  t.deepEqual(into.subarray(0, 30), memory.bytes.slice(pageSize - 30, pageSize));
+  t.true(into.subarray(30).every(byte => byte === 0xee));
+  t.is(vector.read(end, into), 0);
+  t.is(vector.read(end + pageSize, into), 0);
+  t.is(vector.write(end - 30, new Uint8Array(100).fill(1)), 30);
+  before.fill(1, pageSize - 30, pageSize);
+  t.deepEqual(memory.bytes, before);
+  const error = t.throws(() => vector.write(end, into), {instanceOf: FrameVectorError, code: 'ENOSPC'});
+  t.regex(error.message, /^write: the offset is at the end of the range/);
+  t.is(vector.write(end, new Uint8Array(0)), 0, 'nothing is nowhere');
+});
+
+test.serial('any view may be read into and written from, also one of shared memory', t => {
+  using memory = filled(pageSize);
+  using vector = FrameVector.pin(memory, {write: true});
+  const floats = new Float64Array(new SharedArrayBuffer(64), 16, 2);
+  t.is(vector.read(0, floats), 16);
+  t.deepEqual(Buffer.from(floats.buffer, 16, 16), Buffer.from(memory.buffer, 0, 16));
+  t.is(vector.write(128, new DataView(Uint8Array.of(0, 0, 9, 8, 7).buffer, 2)), 3);
+  t.deepEqual([...memory.bytes.subarray(128, 131)], [9, 8, 7]);
+});
+
+test.serial('write() without a write pin is EBADF, and says how to pin', t => {
+  using memory = filled(pageSize);
+  using vector = FrameVector.pin(memory);
+  const before = memory.bytes.slice();
+  const error = t.throws(() => vector.write(0, new Uint8Array(8)), {instanceOf: FrameVectorError, code: 'EBADF'});
+  t.like(error, {errno: -9, syscall: 'pwrite'});
+  t.regex(error.message, /pin with \{write: true\}/);
+  t.deepEqual(memory.bytes, before);
+});
+
+test.serial('read() and write() of wrong arguments, of an empty and of a closed vector', t => {
+  const vector = FrameVector.create(1);
+  const into = new Uint8Array(4);
+  for (const method of ['read', 'write'] as const) {
+    for (const offset of [-1, 0.5, NaN, 2 ** 53]) t.throws(() => vector[method](offset, into), {instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE'});
+    t.throws(() => vector[method]('0' as unknown as number, into), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
+    t.throws(() => vector[method](0, new ArrayBuffer(4) as unknown as Uint8Array), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
+    t.throws(() => vector[method](0, into), {code: 'ENODATA'});
+  }
+  vector.close();
+  t.throws(() => vector.read(0, into), {code: 'ERR_FRAMEVEC_CLOSED'});
+  t.throws(() => vector.write(0, into), {code: 'ERR_FRAMEVEC_CLOSED'});
+});
+
+test.serial('extents() are the runs that pagemap shows, and their counts add up', t => {
+  using memory = filled(MEBIBYTE);
+  using vector = FrameVector.pin(memory, {write: true});
+  const {pfns, counts} = vector.extents();
+  const runs = runsOf(pagemap(BigInt(vector.address), vector.length));
+  t.deepEqual([...pfns], runs.pfns);
+  t.deepEqual([...counts], runs.counts);
+  t.deepEqual(vector.extents({pfns: false}), {counts});
+});
+
+test.serial('a thousand extents come as whole as one: no two neighbours are in a run', t => {
+  // Every other page of one mapping is given a frame first, and the rest later, so that most runs are short.
+  using memory = FrameVector.alloc(8 * MEBIBYTE, {hugepages: false});
+  using other = FrameVector.alloc(8 * MEBIBYTE, {hugepages: false});
+  for (let at = 0; at < memory.byteLength; at += pageSize) {
+    memory.bytes[at] = 1;
+    other.bytes[at] = 1;
+  }
+  using vector = FrameVector.pin(memory, {write: true});
+  const {pfns, counts} = vector.extents();
+  const runs = runsOf(pagemap(BigInt(vector.address), vector.length));
+  t.true(runs.counts.length > 500, `${runs.counts.length} runs are more than the library asks for at once`);
+  t.deepEqual([...pfns], runs.pfns);
+  t.deepEqual([...counts], runs.counts);
+});
+
+test.serial('a huge page is one extent', t => {
+  using memory = FrameVector.alloc(2 * MEBIBYTE, {hugepages: true});
+  memory.bytes.fill(1);
+  must(SYS.madvise, raw.address(memory.buffer), 2 * MEBIBYTE, MADV.HUGEPAGE);
+  using vector = FrameVector.pin(memory, {write: true});
+  const smaps = /AnonHugePages:\s+2048 kB/.test(readFileSync('/proc/self/smaps', 'utf8'));
+  t.true(smaps, 'the machine has given a huge page');
+  t.deepEqual([...vector.extents().counts], [2 * MEBIBYTE / PAGE]);
+});
+
+test.serial('extents() of an empty and of a closed vector', t => {
+  const vector = FrameVector.create(1);
+  t.throws(() => vector.extents(), {instanceOf: FrameVectorError, code: 'ENODATA'});
+  t.throws(() => vector.extents({pfns: 'no' as unknown as true}), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
+  vector.close();
+  t.throws(() => vector.extents(), {code: 'ERR_FRAMEVEC_CLOSED'});
+});
+
+test.serial('a pin turned into frame numbers is still a pin, and turns back', t => {
+  using memory = filled(4 * pageSize);
+  using vector = FrameVector.pin(memory, {write: true});
+  const pfns = vector.pfns();
+  vector.toPfns();
+  t.is(vector.kind, 'pfns');
+  t.like(vector.stat(), {kind: 'pfns', gotRef: true, stale: false});
+  t.is(statusFrames('VmPin'), 4);
+  t.false(vector.stale);
+  t.deepEqual(vector.pfns(), pfns);
+  t.throws(() => {
+    memory.close();
+  }, {code: 'EBUSY'});
+  vector.toPfns();
+  vector.toPages();
+  t.is(vector.kind, 'pages');
+  t.is(vector.unpin(), 4);
+  t.is(statusFrames('VmPin'), 0);
+  for (const method of ['toPages', 'toPfns'] as const) {
+    t.throws(() => {
+      vector[method]();
+    }, {instanceOf: FrameVectorError, code: 'ENODATA'});
+  }
+});
