@@ -6,6 +6,7 @@
  */
 #include <linux/errno.h>
 #include <linux/fs.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
@@ -198,6 +199,9 @@ enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 		reason = framevec_vma_reason(vma, flags);
 		if (!reason && framevec_beyond_file(vma, addr))
 			reason = FRAMEVEC_REASON_END_OF_FILE;
+		/* Else it would have been given one. */
+		if (!reason && is_vm_hugetlb_page(vma))
+			reason = FRAMEVEC_REASON_NO_MEMORY;
 		if (!reason)
 			reason = FRAMEVEC_REASON_REFUSED;
 	}

@@ -111,7 +111,7 @@ enum framevec_reason {
 	FRAMEVEC_REASON_INTERRUPTED	= 10,	/* by a signal */
 	FRAMEVEC_REASON_OWNER		= 11,	/* another mm created the vector */
 	FRAMEVEC_REASON_FORCE		= 12,	/* FRAMEVEC_PIN_FORCE without allow_force */
-	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* none outside ZONE_MOVABLE, or none at all */
+	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* no frame, no huge page, or only movable ones */
 	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
 	FRAMEVEC_REASON_NO_PAGE		= 15,	/* a frame without a struct page */
 	FRAMEVEC_REASON_REFUSED		= 16,	/* by get_user_pages(): a guard page, ... */

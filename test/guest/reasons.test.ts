@@ -254,6 +254,16 @@ test('refused: device memory that its driver has taken back; the snapshot of it 
   execFileSync('rmmod', ['e1000e']);
 });
 
+test('no-memory: a mapping of huge pages of which there are too few', t => {
+  writeFileSync('/proc/sys/vm/nr_hugepages', '4');
+  t.regex(readFileSync('/proc/meminfo', 'utf8'), /^HugePages_Free:\s+4$/m);
+  const length = 8 * 2 ** 21;
+  const address = mmap(length, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.HUGETLB | MAP.HUGE_2MB | MAP.NORESERVE});
+  stops(t, {address, pages: length / PAGE, held: 4 * 512, reason: uapi.FRAMEVEC_REASON_NO_MEMORY, errno: 'ENOMEM', flags: WRITE});
+  munmap(address, length);
+  writeFileSync('/proc/sys/vm/nr_hugepages', '0');
+});
+
 test('the words of a reason name the byte, the obstacle and the remedy', t => {
   using memory = FrameVector.alloc(8 * PAGE, {hugepages: false});
   using vector = FrameVector.create(8);

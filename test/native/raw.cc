@@ -104,6 +104,15 @@ Napi::Value InChild(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// child(): number: a forked child that touches nothing until it is killed
+Napi::Value Child(const Napi::CallbackInfo& info) {
+  const pid_t child = fork();
+  if (child == 0) {
+    for (;;) pause();
+  }
+  return Napi::Number::New(info.Env(), child);
+}
+
 // interrupted(microseconds, nr, ...args): bigint: a syscall that this thread is sent SIGALRM in the
 // middle of, by a handler without SA_RESTART
 Napi::Value Interrupted(const Napi::CallbackInfo& info) {
@@ -157,6 +166,7 @@ Napi::Value Address(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("syscall", Napi::Function::New<Syscall>(env));
   exports.Set("inChild", Napi::Function::New<InChild>(env));
+  exports.Set("child", Napi::Function::New<Child>(env));
   exports.Set("interrupted", Napi::Function::New<Interrupted>(env));
   exports.Set("view", Napi::Function::New<View>(env));
   exports.Set("address", Napi::Function::New<Address>(env));

@@ -1,0 +1,192 @@
+/**
+ * Pins and copy-on-write: whose frame it is after fork, mprotect, mremap and writes. After the
+ * kernel's own cow test; where kernels differ, each has its own expectation.
+ */
+import {closeSync, openSync} from 'node:fs';
+import {release} from 'node:os';
+import test from 'ava';
+import * as uapi from '../../lib/uapi.js';
+import {alignedAnonymous} from './backings.js';
+import {MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, ioctl, mmap, munmap, must, raw} from './raw.js';
+import {endsBalanced, pagemap} from './oracles.js';
+
+endsBalanced(test);
+
+const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+test.after.always(() => {
+  closeSync(device);
+});
+
+const WRITE = uapi.FRAMEVEC_PIN_WRITE;
+const [major = 0, minor = 0] = release().split('.').map(Number);
+const at = major * 1000 + minor;
+
+/** What the vector says of its first frame against what the process has there now. */
+function sameFrame(vector: number, address: bigint): boolean {
+  const numbers = new BigUint64Array(1);
+  const {result} = ioctl(vector, 'READ_PFNS', {count: 1, pfns: raw.address(numbers)});
+  if (result !== 0) throw new Error(`READ_PFNS: ${result}`);
+  return numbers[0] === pagemap(address, 1)[0];
+}
+
+function pinned(address: bigint, flags: number, frames = 1): number {
+  const vector = createVector(device, frames);
+  const {result} = ioctl(vector, 'PIN', {addr: address, length: frames * PAGE, flags});
+  if (result !== 0) throw new Error(`PIN: ${result}`);
+  return vector;
+}
+
+/** Does it while a child of fork lives, which has the same pages. */
+function whileForked(then: () => void): void {
+  const child = raw.child();
+  try {
+    then();
+  } finally {
+    must(SYS.kill, child, 9);
+    must(SYS.wait4, child, 0, 0, 0);
+  }
+}
+
+const memories: Record<string, () => {address: bigint; free: () => void}> = {
+  'a base page': () => {
+    const backing = alignedAnonymous(2 ** 21, MADV.NOHUGEPAGE);
+    bytes(backing.address, PAGE).fill(1);
+    return backing;
+  },
+  'a transparent huge page': () => {
+    const backing = alignedAnonymous(2 ** 21, MADV.HUGEPAGE);
+    bytes(backing.address, 2 ** 21).fill(1);
+    return backing;
+  },
+  'a huge page that is mapped by pages': () => {
+    const backing = alignedAnonymous(2 ** 21, MADV.HUGEPAGE);
+    bytes(backing.address, 2 ** 21).fill(1);
+    must(SYS.mprotect, backing.address + BigInt(4 * PAGE), PAGE, PROT.READ);
+    must(SYS.mprotect, backing.address + BigInt(4 * PAGE), PAGE, PROT.READ | PROT.WRITE);
+    return backing;
+  },
+  'one page that is left of a huge page': () => {
+    const backing = alignedAnonymous(2 ** 21, MADV.HUGEPAGE);
+    bytes(backing.address, 2 ** 21).fill(1);
+    must(SYS.madvise, backing.address + BigInt(PAGE), 2 ** 21 - PAGE, MADV.DONTNEED);
+    return backing;
+  },
+};
+
+for (const [words, make] of Object.entries(memories)) {
+  test(`${words}, pinned for write: the parent's writes after fork go to the pinned frame`, t => {
+    const {address, free} = make();
+    const vector = pinned(address, WRITE);
+    whileForked(() => {
+      bytes(address, 1)[0] = 2;
+      t.true(sameFrame(vector, address));
+      const through = new Uint8Array(1);
+      must(SYS.pread64, vector, through, 1, 0);
+      t.is(through[0], 2, 'the device sees the write');
+    });
+    t.true(sameFrame(vector, address));
+    close(vector);
+    free();
+  });
+
+  test(`${words}: after fork a pin for write has a frame of the parent's own`, t => {
+    const {address, free} = make();
+    whileForked(() => {
+      const vector = pinned(address, WRITE);
+      bytes(address, 1)[0] = 3;
+      t.true(sameFrame(vector, address));
+      close(vector);
+    });
+    free();
+  });
+
+  test(`${words}, shared with a child of fork and pinned for read: a later write goes elsewhere on 5.10, and to the pinned frame since`, t => {
+    const {address, free} = make();
+    whileForked(() => {
+      const vector = pinned(address, 0);
+      bytes(address, 1)[0] = 4;
+      t.is(sameFrame(vector, address), at >= 6001);
+      close(vector);
+    });
+    free();
+  });
+
+  test(`${words}: what the device writes the process reads, and the reverse`, t => {
+    const {address, free} = make();
+    const vector = pinned(address, WRITE);
+    must(SYS.pwrite64, vector, new Uint8Array([0x77]), 1, 9);
+    t.is(bytes(address, 10)[9], 0x77);
+    bytes(address, 11)[10] = 0x78;
+    const through = new Uint8Array(1);
+    must(SYS.pread64, vector, through, 1, 10);
+    t.is(through[0], 0x78);
+    close(vector);
+    free();
+  });
+}
+
+test('the zero page, pinned for read: a later write goes elsewhere on 5.10 and 6.1, and to the pinned frame since', t => {
+  const address = mmap(PAGE);
+  t.is(bytes(address, 1)[0], 0);
+  const vector = pinned(address, 0);
+  bytes(address, 1)[0] = 1;
+  t.is(sameFrame(vector, address), at >= 6012);
+  close(vector);
+  munmap(address, PAGE);
+});
+
+test('never touched memory, pinned for write: later writes go to the pinned frame on all kernels', t => {
+  const address = mmap(PAGE);
+  const vector = pinned(address, WRITE);
+  bytes(address, 1)[0] = 1;
+  t.true(sameFrame(vector, address));
+  close(vector);
+  munmap(address, PAGE);
+});
+
+test('a private page of a file, pinned for read: a later write goes elsewhere on 5.10 and 6.1, and to the pinned frame since', t => {
+  const fd = Number(must(SYS.open, Buffer.from(`${process.execPath}\0`), 0));
+  const address = mmap(PAGE, {flags: MAP.PRIVATE, fd});
+  t.is(bytes(address, 4)[1], 0x45);
+  const vector = pinned(address, 0);
+  bytes(address, 1)[0] = 1;
+  t.is(sameFrame(vector, address), at >= 6012);
+  close(vector);
+  munmap(address, PAGE);
+  close(fd);
+});
+
+test('mprotect to read-only and back does not move a pinned frame', t => {
+  const address = mmap(PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
+  const vector = pinned(address, WRITE);
+  must(SYS.mprotect, address, PAGE, PROT.READ);
+  t.true(sameFrame(vector, address));
+  must(SYS.mprotect, address, PAGE, PROT.READ | PROT.WRITE);
+  bytes(address, 1)[0] = 1;
+  t.true(sameFrame(vector, address));
+  close(vector);
+  munmap(address, PAGE);
+});
+
+test('mremap takes the pinned frame along', t => {
+  const address = mmap(4 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
+  const vector = pinned(address, WRITE);
+  const elsewhere = mmap(4 * PAGE);
+  must(SYS.mremap, address, 4 * PAGE, 4 * PAGE, 3 /* MAYMOVE | FIXED */, elsewhere);
+  t.true(sameFrame(vector, elsewhere));
+  close(vector);
+  munmap(elsewhere, 4 * PAGE);
+});
+
+test('a pinned frame does not move under compaction, nor when asked to go off-line', t => {
+  const address = mmap(64 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
+  const before = pagemap(address, 64);
+  const vector = pinned(address, WRITE, 64);
+  const fd = Number(must(SYS.open, Buffer.from('/proc/sys/vm/compact_memory\0'), 1));
+  must(SYS.write, fd, Buffer.from('1'), 1);
+  close(fd);
+  raw.syscall(SYS.madvise, address, PAGE, MADV.SOFT_OFFLINE);
+  t.deepEqual(pagemap(address, 64), before);
+  close(vector);
+  munmap(address, 64 * PAGE);
+});
