@@ -125,7 +125,7 @@ function writeGuestFiles(
     environment,
     modulesDirectory: kernel.modulesRoot === '/' ? undefined : join(kernel.modulesRoot, 'lib/modules'),
     moduleParameters: module && (options.moduleParameters ?? []),
-    with: (options.with ?? []).map((item) => item.split(',')),
+    with: (options.with ?? []).map((item) => item.split(/,(?=[a-z_])/i)),
     terminal,
     endMark,
   };
