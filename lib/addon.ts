@@ -29,6 +29,8 @@ export const FIELD_MEMLOCK_LIMIT = 21;
 export const FIELD_HUGE_ADVICE = 22;
 export const FIELD_APERTURE_SIZE = 23;
 export const FIELD_FRAME = 24;
+export const FIELD_VALUE_LOW = 25;
+export const FIELD_VALUE_HIGH = 26;
 
 /** A Float64Array in truth; this type knows that each of the fields is there. */
 export type Exchange = Record<Field, number>;
@@ -57,7 +59,9 @@ type Field =
   | typeof FIELD_MEMLOCK_LIMIT
   | typeof FIELD_HUGE_ADVICE
   | typeof FIELD_APERTURE_SIZE
-  | typeof FIELD_FRAME;
+  | typeof FIELD_FRAME
+  | typeof FIELD_VALUE_LOW
+  | typeof FIELD_VALUE_HIGH;
 
 /** Answers of the addon that are its own; those from -1 to -4095 are the kernel's -errno. */
 export const REFUSED_BAD_ARGUMENT = -4999;
@@ -69,6 +73,7 @@ export const REFUSED_FOREIGN = -4994;
 export const REFUSED_NO_EXTERNAL = -4993;
 export const REFUSED_NO_ARRAYBUFFER = -4992;
 export const REFUSED_NOT_THE_DEVICE = -4991;
+export const REFUSED_READ_ONLY = -4990;
 
 /** A flag of pin() that stays in the addon: the range may share pages with others. */
 export const PIN_UNALIGNED = 0x4000_0000;
@@ -83,8 +88,13 @@ export const HUGE_ADVISE = 2;
 export const HUGE_2M = 3;
 export const HUGE_1G = 4;
 
+/** `MapMode` of native/region.h. */
+export const MAP_READ = 0;
+export const MAP_READ_WRITE = 1;
+export const MAP_COPY = 2;
+
 /**
- * The functions of framevec.node. All but `allocate` answer with a number: zero or more is success,
+ * The functions of framevec.node. All but `allocate` and `map` answer with a number: zero or more is success,
  * less is -errno or one of `REFUSED_`. What else there is to tell is in `exchange`.
  */
 export interface Addon {
@@ -100,6 +110,8 @@ export interface Addon {
   readonly create: (capacity: number) => number;
   /** Takes HANDLE, FLAGS and REGION from `exchange`. */
   readonly pin: (view: ArrayBufferView) => number;
+  /** Takes the same; calls back with the answer that `pin` would give. */
+  readonly pinAsync: (view: ArrayBufferView, done: (answer: number) => void) => number;
   /** Takes HANDLE and FLAGS from `exchange`. */
   readonly unpin: () => number;
   readonly stat: (handle: number) => number;
@@ -112,9 +124,16 @@ export interface Addon {
   /** LENGTH is how many bytes were copied; so too `write`. */
   readonly read: (handle: number, into: ArrayBufferView, position: number) => number;
   readonly write: (handle: number, from: ArrayBufferView, position: number) => number;
+  /** Calls back once the vector's snapshot is stale, with 0 or -errno of libuv. */
+  readonly watch: (handle: number, stale: (status: number) => void) => number;
   readonly close: (handle: number) => number;
   readonly descriptor: (handle: number) => number;
-  readonly allocate: (bytes: number, hugePages: number) => ArrayBuffer | number;
+  /** Leaves the handle of the new region in REGION; so too `map`. */
+  readonly allocate: (bytes: number, hugePages: number, memfd: number) => ArrayBuffer | number;
+  readonly map: (fd: number, offset: number, length: number, mode: number) => ArrayBuffer | number;
+  /** The value is in VALUE_LOW and VALUE_HIGH; so too for `writeRegister`. */
+  readonly readRegister: (region: number, offset: number, width: number) => number;
+  readonly writeRegister: (region: number, offset: number, width: number) => number;
   readonly closeRegion: (region: number) => number;
   readonly disownRegion: (region: number) => number;
   /** The region that a view lies in, -1, or {@link REGION_NONE_ALIGNED}. */

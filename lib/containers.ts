@@ -7,7 +7,9 @@ import {types} from 'node:util';
 import * as workerThreads from 'node:worker_threads';
 import {addon, REGION_NONE_ALIGNED} from './addon.js';
 import {containerRefused, emptyTarget, invalidArgType} from './errors.js';
-import {PinnableMemory, type Container} from './pinnable_memory.js';
+import type {DeviceMemory} from './device_memory.js';
+import {MappedMemory, type Container} from './mapped_memory.js';
+import type {PinnableMemory} from './pinnable_memory.js';
 
 /** A `WebAssembly.Memory`, of which the pin takes all. */
 export interface WebAssemblyMemory {
@@ -19,7 +21,13 @@ export interface WebAssemblyMemory {
  * What can be pinned. Of a typed array, Buffer or DataView: the bytes that it shows; of all others:
  * the whole.
  */
-export type PinTarget = PinnableMemory | ArrayBufferView | ArrayBuffer | SharedArrayBuffer | WebAssemblyMemory;
+export type PinTarget =
+  | PinnableMemory
+  | DeviceMemory
+  | ArrayBufferView
+  | ArrayBuffer
+  | SharedArrayBuffer
+  | WebAssemblyMemory;
 
 interface MaybeResizable {
   readonly resizable?: boolean;
@@ -37,7 +45,7 @@ const containers = new WeakMap<ArrayBufferLike, Container>();
 /** The view that a target stands for. */
 export function viewOf(target: PinTarget): ArrayBufferView {
   if (ArrayBuffer.isView(target)) return target;
-  if (target instanceof PinnableMemory) return target.bytes;
+  if (target instanceof MappedMemory) return target.bytes;
   if (types.isAnyArrayBuffer(target)) return wholeOf(target);
   if (isWebAssemblyMemory(target)) {
     const {buffer} = target;
@@ -47,7 +55,7 @@ export function viewOf(target: PinTarget): ArrayBufferView {
   }
   throw invalidArgType(
     'target',
-    'PinnableMemory, a TypedArray, Buffer, DataView, ArrayBuffer, SharedArrayBuffer or WebAssembly.Memory',
+    'PinnableMemory, DeviceMemory, a TypedArray, Buffer, DataView, ArrayBuffer, SharedArrayBuffer or WebAssembly.Memory',
     target,
   );
 }

@@ -158,9 +158,10 @@ function hex(address: number): string {
   return `0x${address.toString(16)}`;
 }
 
-// libuv does not know the one, and has another name for the other.
+// libuv does not know some, and has another name for EOPNOTSUPP.
 const ERRNO_NAMES = new Map([
   [-95, 'EOPNOTSUPP'],
+  [-116, 'ESTALE'],
   [-133, 'EHWPOISON'],
 ]);
 
@@ -211,7 +212,7 @@ export const CONTAINER_REFUSALS = {
   },
   closed: {
     code: 'ERR_FRAMEVEC_CLOSED',
-    message: 'PinnableMemory that is closed; allocate anew',
+    message: 'PinnableMemory or DeviceMemory that is closed; allocate or map it anew',
   },
 } as const satisfies Record<string, ContainerRefusal>;
 
@@ -254,8 +255,16 @@ export function capacityExceeded(asked: AskedRange, capacity: number): CodedErro
 }
 
 /** A vector or memory that is closed. */
-export function closed(what: 'FrameVector' | 'PinnableMemory'): FrameVectorError {
+export function closed(what: 'FrameVector' | 'DeviceMemory'): FrameVectorError {
   return new FrameVectorError(`the ${what} is closed`, {code: 'ERR_FRAMEVEC_CLOSED'});
+}
+
+/** A vector whose pinAsync() has not settled. */
+export function vectorBusy(): FrameVectorError {
+  return new FrameVectorError('a pinAsync() of this vector has not settled: await it first, or use another vector', {
+    code: 'EBUSY',
+    errno: -16,
+  });
 }
 
 /** No framevec.node, or one that does not load. */
@@ -409,6 +418,7 @@ const SYSCALLS = {
   toPfns: 'ioctl(FRAMEVEC_IOC_TO_PFNS)',
   read: 'pread',
   write: 'pwrite',
+  poll: 'poll',
 } as const;
 export type VectorMethod = keyof typeof SYSCALLS;
 
@@ -448,6 +458,57 @@ export function allocFailed(errno: number, bytes: number, hugePages: string | bo
     why = 'the process may not map so much more (`ulimit -v`, vm.overcommit_memory, vm.max_map_count)';
   }
   return new FrameVectorError(`alloc: ${bytesInWords(bytes)} asked; ${why}`, {code, errno, syscall: 'mmap'});
+}
+
+/** An offset into a file that is not a page's. */
+export function offsetUnaligned(offset: number, pageSize: number): CodedError {
+  const page = offset - (offset % pageSize);
+  return outOfRange(
+    'options.offset',
+    `a multiple of the page size, ${grouped(pageSize)}: map from ${grouped(page)}, and what is wanted is ` +
+      `${bytesInWords(offset - page)} further on`,
+    offset,
+  );
+}
+
+/** open() or mmap() of a file or device failed. */
+export function mapFailed(
+  syscall: 'open' | 'mmap',
+  errno: number,
+  source: string | number,
+  range: {offset: number; length: number | undefined},
+): FrameVectorError {
+  const code = errnoName(errno);
+  const why: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'this user, or the mode of the descriptor, does not allow it: device files are mostly root\'s',
+    EPERM: 'the kernel keeps it to itself (/dev/mem with CONFIG_STRICT_DEVMEM, lockdown, a sealed memfd)',
+    ENODEV: 'it can\'t be mapped: of PCI devices, only memory BARs can',
+    ENXIO: 'that is not a range of this device',
+    EINVAL: 'that is not a range of this device, or it can\'t be mapped like this',
+    ENOMEM: 'the process may not map so much more (`ulimit -v`, vm.max_map_count)',
+    EBUSY: 'a driver has it, and shares it with no one',
+  };
+  const part = range.length === undefined ? '' : `${bytesInWords(range.length)} from byte ${grouped(range.offset)} asked; `;
+  const file = typeof source === 'number' ? `descriptor ${source}` : source;
+  return new FrameVectorError(`map: ${file}: ${part}${why[code] ?? code}`, {
+    code,
+    errno,
+    syscall,
+    ...(typeof source === 'string' && {path: source}),
+  });
+}
+
+/** An access that would be two. */
+export function registerUnaligned(offset: number, width: number): CodedError {
+  return outOfRange('offset', `a multiple of ${width}, as a register of ${width * 8} bits is one aligned access`, offset);
+}
+
+/** A write to memory that was mapped for reading. */
+export function readOnly(): FrameVectorError {
+  return new FrameVectorError('write: the memory is mapped for reading: DeviceMemory.map(path, {write: true})', {
+    code: 'ERR_FRAMEVEC_READ_ONLY',
+  });
 }
 
 /** A runtime without external ArrayBuffers. */

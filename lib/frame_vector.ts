@@ -41,6 +41,7 @@ import {
   requireObject,
   unaligned,
   unexpected,
+  vectorBusy,
   vectorFailed,
   warnOfDetach,
   warnOfLeak,
@@ -49,8 +50,10 @@ import {
   type VectorMethod,
 } from './errors.js';
 import {readExtents, type Extents, type ExtentsOptions} from './extents.js';
-import {enabled, pinFlags, unpinFlags, type PinOptions, type UnpinOptions} from './pin_options.js';
-import {ownContainer, PinnableMemory, type AllocOptions, type Container} from './pinnable_memory.js';
+import {enabled, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
+import {ended, enqueue, withdraw} from './pin_queue.js';
+import {MappedMemory, ownContainer, type Container} from './mapped_memory.js';
+import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
 import {
   FRAMEVEC_KIND_PAGES,
   FRAMEVEC_KIND_PFNS,
@@ -105,6 +108,8 @@ interface Hold {
 // Hoisted: a call through a const costs 3 ns less than one through a property.
 const {pin, unpin, readPfns, exchange, pageSize} = addon;
 const CLOSED = -1;
+/** In place of the handle until a pinAsync() settles, so that no call pays to be kept off meanwhile. */
+const BUSY = -2;
 const SLOT_MASK = 0xf_ffff;
 
 /** Pinned vectors by slot: a Set would cost 40 ns a pin. */
@@ -145,6 +150,7 @@ export class FrameVector implements Disposable {
   #offset = 0;
   #byteLength = 0;
   #stopped: Stop | undefined;
+  #staleSignal: AbortSignal | undefined;
   #gupNs = -1;
   #callNs = -1;
 
@@ -218,7 +224,7 @@ export class FrameVector implements Disposable {
     const flags = options === undefined ? 0 : pinFlags(options);
     let view: ArrayBufferView;
     let container: Container;
-    if (target instanceof PinnableMemory) {
+    if (target instanceof MappedMemory) {
       container = ownContainer(target);
       view = container.whole;
     } else {
@@ -231,6 +237,70 @@ export class FrameVector implements Disposable {
     exchange[FIELD_REGION] = container.region;
     let frames = pin(view);
     if (frames < 0) frames = this.#pinAgain(frames, target, view, flags);
+    this.#took(frames, target, container, flags);
+    return frames;
+  }
+
+  /**
+   * The same as {@link pin} on another thread, for large ranges: this one goes on. At most two at a
+   * time run in a thread of JavaScript, the others wait for their turn. Until the promise settles,
+   * every call on the vector but this one's end says `EBUSY`, and owned memory of a pin that is being
+   * made can't be closed.
+   *
+   * @throws (rejects) as {@link pin}; the reason of `signal`, which by default is an `AbortError`
+   */
+  async pinAsync(target: PinTarget, options: PinAsyncOptions = {}): Promise<number> {
+    const flags = pinFlags(options);
+    const {signal} = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
+    }
+    const given = viewOf(target);
+    const container = target instanceof MappedMemory ? ownContainer(target) : containerOf(given);
+    if (container.kind === 'plain' && options.strict === true && !canProtect()) throw containerRefused('unprotected');
+    // Node-API may not know the type of the array that was given.
+    const view = new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+    const hold = this.#hold;
+    const {handle} = hold;
+    if (handle < 0) throw this.#gone();
+    signal?.throwIfAborted();
+
+    hold.handle = BUSY;
+    return new Promise<number>((resolve, reject: (reason: Error) => void) => {
+      // Runs as soon as the addon has the answer, so that what it has left in the exchange is there.
+      const done = (answer: number): void => {
+        hold.handle = handle;
+        ended();
+        try {
+          if (answer < 0) this.#pinFailed(answer, target, view, flags);
+          this.#took(answer, target, container, flags);
+          if (signal?.aborted === true) this.unpin();
+          signal?.throwIfAborted();
+          resolve(answer);
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      const start = (): void => {
+        signal?.removeEventListener('abort', giveUp);
+        exchange[FIELD_HANDLE] = handle;
+        exchange[FIELD_FLAGS] = flags;
+        exchange[FIELD_REGION] = container.region;
+        const answer = addon.pinAsync(view, done);
+        if (answer < 0) done(answer);
+      };
+      const giveUp = (): void => {
+        if (!withdraw(start)) return;
+        hold.handle = handle;
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', giveUp, {once: true});
+      enqueue(start);
+    });
+  }
+
+  #took(frames: number, target: PinTarget, container: Container, flags: number): void {
+    const hold = this.#hold;
     hold.frames = frames;
     hold.target = target;
     pinned[hold.handle & SLOT_MASK] = hold;
@@ -246,7 +316,6 @@ export class FrameVector implements Disposable {
       this.#stopped = stopOf(askedRange(flags));
     }
     if ((flags & FRAMEVEC_PIN_TIMING) !== 0) this.#measured();
-    return frames;
   }
 
   /**
@@ -282,7 +351,7 @@ export class FrameVector implements Disposable {
       throw invalidArgType('into', 'an instance of BigUint64Array', into);
     }
     if (typeof first !== 'number') throw invalidArgType('first', 'of type number', first);
-    if (handle === CLOSED) throw closed('FrameVector');
+    if (handle < 0) throw this.#gone();
     if (frames === 0) throw vectorFailed('pfns', -61);
     if (!Number.isInteger(first) || first < 0 || first >= frames) {
       throw outOfRange('first', `an integer >= 0 && < ${frames}`, first);
@@ -309,7 +378,8 @@ export class FrameVector implements Disposable {
     requireObject('options', options);
     const numbers = options.pfns === undefined || enabled(options.pfns, 'pfns');
     const {handle, frames} = this.#hold;
-    if (frames === 0) throw this.#failed('extents', handle === CLOSED ? REFUSED_CLOSED : -61);
+    if (handle < 0) throw this.#gone();
+    if (frames === 0) throw vectorFailed('extents', -61);
     const {answer, ...extents} = readExtents(handle, frames, numbers);
     if (answer < 0) throw this.#failed('extents', answer);
     return extents;
@@ -385,11 +455,16 @@ export class FrameVector implements Disposable {
     };
   }
 
-  /** Lets the frames go and closes the descriptor (the seed's pfns_vector_destroy()). A second close() does nothing. */
+  /**
+   * Lets the frames go and closes the descriptor (the seed's pfns_vector_destroy()). A second close() does nothing.
+   *
+   * @throws FrameVectorError `EBUSY` - a {@link pinAsync} has not settled
+   */
   close(): void {
     const hold = this.#hold;
-    if (hold.handle === CLOSED) return;
     const {handle} = hold;
+    if (handle === CLOSED) return;
+    if (handle === BUSY) throw this.#gone();
     this.#forget();
     hold.handle = CLOSED;
     collected.unregister(hold);
@@ -414,6 +489,21 @@ export class FrameVector implements Disposable {
    */
   get stale(): boolean {
     return this.#kind !== 0 && addon.stat(this.#hold.handle) === 0 && (exchange[FIELD_STATE] & FRAMEVEC_STATE_STALE) !== 0;
+  }
+
+  /**
+   * Aborted when what it holds goes {@link stale}, with the `ESTALE` error as its reason; for
+   * `addEventListener('abort')` and whatever takes an AbortSignal. The kernel wakes the event loop:
+   * nobody polls. It is of what is held now: after unpin() it is never aborted, and the next pin has
+   * another. It does not keep the process alive.
+   *
+   * @throws FrameVectorError `ENODATA` - it holds nothing; `ERR_FRAMEVEC_CLOSED`
+   */
+  get staleSignal(): AbortSignal {
+    const {handle, frames} = this.#hold;
+    if (handle < 0) throw this.#gone();
+    if (frames === 0) throw vectorFailed('poll', -61);
+    return (this.#staleSignal ??= this.stale ? AbortSignal.abort(vectorFailed('poll', -116)) : watchStale(handle));
   }
 
   /** Frames that it holds. */
@@ -458,13 +548,13 @@ export class FrameVector implements Disposable {
    */
   get fd(): number {
     const answer = addon.descriptor(this.#hold.handle);
-    if (answer < 0) throw closed('FrameVector');
+    if (answer < 0) throw this.#gone();
     return answer;
   }
 
   /** @internal */
   [inspect.custom](_depth: number, options: object): string {
-    if (this.closed) return 'FrameVector {closed}';
+    if (this.#hold.handle < 0) return `FrameVector {${this.closed ? 'closed' : 'busy'}}`;
     const {fd, capacity, kind, length, offset, byteLength, stopped, timing} = this;
     const shown = {fd, capacity, kind, length};
     if (kind !== 'none') Object.assign(shown, {offset, byteLength});
@@ -491,22 +581,24 @@ export class FrameVector implements Disposable {
     this.#offset = 0;
     this.#byteLength = 0;
     this.#stopped = undefined;
+    this.#staleSignal = undefined;
   }
 
   /** The rare half of pin(): an error, or a typed array that is newer than the addon's Node-API. */
   #pinAgain(answer: number, target: PinTarget, view: ArrayBufferView, flags: number): number {
+    if (answer !== REFUSED_BAD_ARGUMENT || view instanceof Uint8Array) return this.#pinFailed(answer, target, view, flags);
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    const again = pin(bytes);
+    return again >= 0 ? again : this.#pinFailed(again, target, bytes, flags);
+  }
+
+  #pinFailed(answer: number, target: PinTarget, view: ArrayBufferView, flags: number): never {
     const asked = askedRange(flags);
     switch (answer) {
-      case REFUSED_BAD_ARGUMENT: {
-        if (view instanceof Uint8Array) throw unexpected('pin', answer);
-        const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-        const again = pin(bytes);
-        return again >= 0 ? again : this.#pinAgain(again, target, bytes, flags);
-      }
       case REFUSED_CLOSED:
-        throw this.closed ? closed('FrameVector') : containerRefused('closed');
+        throw this.#hold.handle < 0 ? this.#gone() : containerRefused('closed');
       case REFUSED_EMPTY:
-        throw target instanceof PinnableMemory && target.closed ? containerRefused('closed') : withoutBytes(view);
+        throw target instanceof MappedMemory && target.closed ? containerRefused('closed') : withoutBytes(view);
       case REFUSED_UNALIGNED:
         throw unaligned(asked, pageSize);
       case REFUSED_CAPACITY_EXCEEDED:
@@ -516,6 +608,11 @@ export class FrameVector implements Disposable {
     }
     if (answer < -4095) throw unexpected('pin', answer);
     throw pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
+  }
+
+  /** Why there is no vector to be had. */
+  #gone(): Error {
+    return this.#hold.handle === BUSY ? vectorBusy() : closed('FrameVector');
   }
 
   #converted(method: 'toPages' | 'toPfns', answer: number, kind: number): void {
@@ -545,9 +642,18 @@ export class FrameVector implements Disposable {
   }
 
   #failed(method: VectorMethod, answer: number): Error {
-    if (answer === REFUSED_CLOSED) return closed('FrameVector');
+    if (answer === REFUSED_CLOSED) return this.#gone();
     return answer < -4095 ? unexpected(method, answer) : vectorFailed(method, answer);
   }
+}
+
+function watchStale(handle: number): AbortSignal {
+  const controller = new AbortController();
+  const answer = addon.watch(handle, status => {
+    controller.abort(status < 0 ? unexpected('poll', status) : vectorFailed('poll', -116));
+  });
+  if (answer < 0) throw unexpected('poll', answer);
+  return controller.signal;
 }
 
 function creationStack(): string {

@@ -9,9 +9,30 @@ export {
   type Place,
   type Stop,
 } from './errors.js';
+export {DeviceMemory, type DeviceMapOptions} from './device_memory.js';
 export {info, type ModuleInfo} from './device.js';
 export {type Extents, type ExtentsOptions} from './extents.js';
 export {FrameVector, type Stat, type Timing} from './frame_vector.js';
-export {type PinOptions, type UnpinOptions} from './pin_options.js';
-export {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
+export {type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
+export {type MapRange, type MapSource} from './map_file.js';
+export {type MappedMemory} from './mapped_memory.js';
+export {PinnableMemory, type AllocOptions, type FileMapOptions} from './pinnable_memory.js';
 export {type Kind, type Reason} from './uapi.js';
+export {UserptrQueue, type DeviceFrame, type DeviceWork, type UserptrQueueOptions} from './userptr_queue.js';
+export {
+  V4l2Device,
+  type V4l2Format,
+  type V4l2FormatDescription,
+  type V4l2FormatRequest,
+  type V4l2OpenOptions,
+  type V4l2QbufOptions,
+} from './v4l2/device.js';
+export {
+  type BufferQueue,
+  type DequeuedBuffer,
+  type Direction,
+  type Frame,
+  type FramePlane,
+  type QbufOptions,
+  type StreamOptions,
+} from './v4l2/stream.js';

@@ -28,6 +28,16 @@ export interface PinOptions {
   strict?: boolean | undefined;
 }
 
+/** Options of {@link FrameVector.pinAsync}. */
+export interface PinAsyncOptions extends PinOptions {
+  /**
+   * Gives up: a pin that waits for its turn is not made; one that is being made is undone when it is
+   * through, for the kernel can't be stopped in it. Then the promise is rejected with the signal's
+   * reason.
+   */
+  signal?: AbortSignal | undefined;
+}
+
 /** Options of {@link FrameVector.unpin}. */
 export interface UnpinOptions {
   /** Measure: see {@link FrameVector.timing}. */

@@ -1,18 +1,21 @@
 import {constants} from 'node:buffer';
-import {inspect} from 'node:util';
 import {
   addon,
   FIELD_HUGE_ADVICE,
-  FIELD_REGION,
   HUGE_1G,
   HUGE_2M,
   HUGE_ADVISE,
   HUGE_LEAVE,
   HUGE_NEVER,
+  MAP_COPY,
+  MAP_READ_WRITE,
   REFUSED_NO_ARRAYBUFFER,
   REFUSED_NO_EXTERNAL,
 } from './addon.js';
-import {allocFailed, invalidArgType, memoryPinned, noExternalBuffers, outOfRange, requireObject, unexpected} from './errors.js';
+import {allocFailed, invalidArgType, noExternalBuffers, outOfRange, requireObject, unexpected} from './errors.js';
+import {mapFile, type MapRange, type MapSource} from './map_file.js';
+import {MappedMemory} from './mapped_memory.js';
+import {enabled} from './pin_options.js';
 
 /** Options of {@link PinnableMemory.alloc}. */
 export interface AllocOptions {
@@ -23,63 +26,33 @@ export interface AllocOptions {
    * (MAP_HUGETLB), or an error. Default: `true` from 2 MiB on.
    */
   hugepages?: boolean | '2M' | '1G' | undefined;
+  /** Of a memfd, mapped shared: shmem pages, as what processes share has. Default: `false`. */
+  memfd?: boolean | undefined;
 }
 
-/**
- * What holds bytes that may be pinned. `'owned'`: mapped by the addon, sound whatever becomes of the
- * ArrayBuffer. `'shared'`, `'wasm'`: can't be detached under a pin. `'plain'`: of the JavaScript heap,
- * marked as untransferable, which is as much as Node can do.
- */
-export interface Container {
-  readonly kind: 'owned' | 'shared' | 'wasm' | 'plain';
-  /** The addon's handle of owned memory, -1 of all other. */
-  readonly region: number;
-  /** All of it: what is pinned if the target is no view itself. */
-  readonly whole: Uint8Array;
+/** Options of {@link PinnableMemory.map}. */
+export interface FileMapOptions extends MapRange {
+  /**
+   * `true`: what is written goes to the file (MAP_SHARED). `false`: it stays here, in a copy of the
+   * page (MAP_PRIVATE). Default: `false`.
+   */
+  shared?: boolean | undefined;
 }
 
-/** The container that memory is: of the most common target, without a look-up. */
-export let ownContainer: (memory: PinnableMemory) => Container;
-
-interface Region {
-  handle: number;
-}
-
-const {allocate, closeRegion, detach, disownRegion, exchange} = addon;
+const {allocate, exchange} = addon;
 const MEBIBYTE_2 = 2 ** 21;
-
-// Of the ArrayBuffer this needs no more than transfer(0), by whatever name another realm has it.
-const transfer = (ArrayBuffer.prototype as {transfer?: (this: ArrayBuffer, length: number) => ArrayBuffer}).transfer;
-
-// The memory of one that was dropped stays as long as its bytes can be reached.
-const dropped = new FinalizationRegistry<Region>(region => {
-  if (region.handle >= 0) disownRegion(region.handle);
-});
 
 /**
  * Memory that may be pinned without a second thought: page-aligned, of pages that it shares with
- * nothing, and still sound if its ArrayBuffer is transferred. Made by {@link FrameVector.alloc}.
- *
- * close() gives it back; without, it goes when neither this object nor the ArrayBuffer can be
- * reached any more.
+ * nothing, and still sound if its ArrayBuffer is transferred. Made by {@link FrameVector.alloc}, or
+ * of a file by {@link PinnableMemory.map}.
  */
-export class PinnableMemory implements Disposable {
-  /** The memory; zero at first. Detached by {@link close}. */
-  readonly buffer: ArrayBuffer;
-  /** All of the memory as bytes. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+export class PinnableMemory extends MappedMemory {
   /** The huge pages that it was given: `true` if the kernel has taken the advice. */
   readonly hugepages: boolean | '2M' | '1G';
-  readonly #region: Region;
-  readonly #container: Container;
-  readonly #byteLength: number;
-
-  static {
-    ownContainer = memory => memory.#container;
-  }
 
   /**
-   * Allocates memory.
+   * Allocates memory; it is zero at first.
    *
    * @param bytes - how many, at least 1. The last page is the memory's own, even if it is not full.
    * @throws TypeError, RangeError - wrong arguments
@@ -92,60 +65,36 @@ export class PinnableMemory implements Disposable {
       throw outOfRange('bytes', `an integer >= 1 && <= ${constants.MAX_LENGTH}`, bytes);
     }
     requireObject('options', options);
-    return new PinnableMemory(bytes, options.hugepages);
-  }
-
-  private constructor(bytes: number, hugepages: AllocOptions['hugepages']) {
-    const buffer = allocate(bytes, hugeMode(bytes, hugepages));
+    const {hugepages} = options;
+    const buffer = allocate(bytes, hugeMode(bytes, hugepages), enabled(options.memfd, 'memfd') ? 1 : 0);
     if (typeof buffer === 'number') throw allocError(buffer, bytes, hugepages);
-    this.buffer = buffer;
-    this.bytes = new Uint8Array(buffer);
-    this.#byteLength = bytes;
-    this.#region = {handle: exchange[FIELD_REGION]};
-    this.hugepages = hugepages === '2M' || hugepages === '1G' ? hugepages : exchange[FIELD_HUGE_ADVICE] === 1;
-    this.#container = {kind: 'owned', region: this.#region.handle, whole: this.bytes};
-    dropped.register(this, this.#region, this.#region);
-  }
-
-  /** Bytes, as asked for; 0 once closed. */
-  get byteLength(): number {
-    return this.closed ? 0 : this.#byteLength;
-  }
-
-  /** Whether {@link close} has been called. */
-  get closed(): boolean {
-    return this.#region.handle < 0;
+    const reserved = hugepages === '2M' || hugepages === '1G';
+    return new PinnableMemory(buffer, reserved ? hugepages : exchange[FIELD_HUGE_ADVICE] === 1);
   }
 
   /**
-   * Gives the memory back at once. The ArrayBuffer is detached; if it had been transferred, what it
-   * was transferred to reads zero from now on. A second close() does nothing.
+   * Maps a part of a file, so that its pages can be pinned. If the file is cut short later, an access
+   * beyond its end is the process's end (SIGBUS).
    *
-   * @throws FrameVectorError `EBUSY` - a vector holds frames of it
+   * @param source - its path; or a descriptor, such as a memfd's
+   * @throws TypeError, RangeError - wrong arguments: an offset that is not a page's, a range that
+   *   goes beyond the end of the file
+   * @throws FrameVectorError - what open() and mmap() say: `ENOENT`, `EACCES`, `ENODEV`, ...
    */
-  close(): void {
-    const {handle} = this.#region;
-    if (handle < 0) return;
-    const answer = closeRegion(handle);
-    if (answer === -16) throw memoryPinned();
-    if (answer < 0) throw unexpected('close', answer);
-    this.#region.handle = -1;
-    dropped.unregister(this.#region);
-    // Not napi_detach_arraybuffer where there is another way: on a marked one that aborts Node 24.21.
-    if (this.buffer.byteLength === 0) return;
-    if (transfer === undefined) detach(this.buffer);
-    else transfer.call(this.buffer, 0);
+  static map(source: MapSource, options: FileMapOptions = {}): PinnableMemory {
+    requireObject('options', options);
+    const mode = enabled(options.shared, 'shared') ? MAP_READ_WRITE : MAP_COPY;
+    return new PinnableMemory(mapFile(source, mode, options), false);
   }
 
-  /** The same as {@link close}: `using memory = FrameVector.alloc(4096)`. */
-  [Symbol.dispose](): void {
-    this.close();
+  private constructor(buffer: ArrayBuffer, hugepages: boolean | '2M' | '1G') {
+    super(buffer);
+    this.hugepages = hugepages;
   }
 
   /** @internal */
-  [inspect.custom](_depth: number, options: object): string {
-    if (this.closed) return 'PinnableMemory {closed}';
-    return `PinnableMemory ${inspect({byteLength: this.byteLength, hugepages: this.hugepages}, options)}`;
+  protected override shown(): object {
+    return {byteLength: this.byteLength, hugepages: this.hugepages};
   }
 }
 

@@ -4,11 +4,13 @@
 // They convert and check, and do nothing else. Nothing here throws: lib/ words the errors.
 #include <napi.h>
 
-#include <cmath>
 #include <memory>
 
 #include "../kmod/uapi/framevec.h"
+#include "arguments.h"
 #include "environment.h"
+#include "pin_job.h"
+#include "registers.h"
 #include "v4l2_exports.h"
 
 namespace framevec {
@@ -16,33 +18,6 @@ namespace {
 
 using Napi::CallbackInfo;
 using Napi::Value;
-
-Environment& EnvironmentOf(const CallbackInfo& info) {
-  return *static_cast<Environment*>(info.Data());
-}
-
-Value Answer(const CallbackInfo& info, int value) {
-  napi_value result = nullptr;
-  // Can't fail but for a null argument.
-  if (napi_create_int32(info.Env(), value, &result) != napi_ok) return Value();
-  return Value(info.Env(), result);
-}
-
-bool Get(const CallbackInfo& info, size_t index, int32_t* out) {
-  return napi_get_value_int32(info.Env(), info[index], out) == napi_ok;
-}
-
-bool Get(const CallbackInfo& info, size_t index, uint64_t* out) {
-  double value;
-  if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok) return false;
-  if (!(value >= 0 && value <= 9007199254740991.0)) return false;
-  *out = static_cast<uint64_t>(value);
-  return true;
-}
-
-bool Get(const CallbackInfo& info, size_t index, View* out) {
-  return View::Of(info.Env(), info[index], out);
-}
 
 Value OpenDevice(const CallbackInfo& info) {
   return Answer(info, EnvironmentOf(info).device.Open());
@@ -70,6 +45,13 @@ Value Pin(const CallbackInfo& info) {
   View view;
   if (!Get(info, 0, &view)) return Answer(info, kREFUSED_BAD_ARGUMENT);
   return Answer(info, EnvironmentOf(info).vectors.Pin(view));
+}
+
+// Of the view and a function for the answer.
+Value PinAsync(const CallbackInfo& info) {
+  if (!info[1].IsFunction()) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(info, PinJob::Start(info.Env(), &EnvironmentOf(info).vectors, info[0],
+                                    info[1].As<Napi::Function>()));
 }
 
 Value Unpin(const CallbackInfo& info) { return Answer(info, EnvironmentOf(info).vectors.Unpin()); }
@@ -130,6 +112,13 @@ Value Write(const CallbackInfo& info) {
   return Answer(info, EnvironmentOf(info).vectors.Write(handle, from, position));
 }
 
+Value Watch(const CallbackInfo& info) {
+  int32_t handle;
+  if (!Get(info, 0, &handle) || !info[1].IsFunction()) return Answer(info, kREFUSED_BAD_ARGUMENT);
+  return Answer(
+      info, EnvironmentOf(info).vectors.Watch(info.Env(), handle, info[1].As<Napi::Function>()));
+}
+
 Value Close(const CallbackInfo& info) {
   int32_t handle;
   if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
@@ -147,14 +136,43 @@ Value Allocate(const CallbackInfo& info) {
   Environment& env = EnvironmentOf(info);
   uint64_t length;
   int32_t huge;
+  int32_t memfd;
   if (!Get(info, 0, &length) || length == 0 || !Get(info, 1, &huge) || huge < kHugeLeave ||
-      huge > kHuge1G) {
+      huge > kHuge1G || !Get(info, 2, &memfd)) {
     return Answer(info, kREFUSED_BAD_ARGUMENT);
   }
   napi_value buffer = nullptr;
   const int status = env.regions.Allocate(info.Env(), length, static_cast<HugePages>(huge),
-                                          &env.exchange, &buffer);
+                                          memfd != 0, &env.exchange, &buffer);
   return status < 0 ? Answer(info, status) : Value(info.Env(), buffer);
+}
+
+// Likewise.
+Value Map(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
+  int32_t fd;
+  uint64_t offset, length;
+  int32_t mode;
+  if (!Get(info, 0, &fd) || !Get(info, 1, &offset) || !Get(info, 2, &length) || length == 0 ||
+      !Get(info, 3, &mode) || mode < kMapRead || mode > kMapCopy) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  napi_value buffer = nullptr;
+  const int status = env.regions.Map(info.Env(), fd, offset, length, static_cast<MapMode>(mode),
+                                     &env.exchange, &buffer);
+  return status < 0 ? Answer(info, status) : Value(info.Env(), buffer);
+}
+
+template <int access(const Region*, uint64_t, uint32_t, Exchange*)>
+Value Register(const CallbackInfo& info) {
+  Environment& env = EnvironmentOf(info);
+  int32_t handle;
+  uint64_t offset;
+  uint32_t width;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &offset) || !Get(info, 2, &width)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, access(env.regions.Find(handle), offset, width, &env.exchange));
 }
 
 Value CloseRegion(const CallbackInfo& info) {
@@ -187,11 +205,6 @@ Value Detach(const CallbackInfo& info) {
                           : int{kREFUSED_BAD_ARGUMENT});
 }
 
-template <Napi::Function::Callback callback>
-void Export(Napi::Object exports, const char* name, Environment* env) {
-  exports.Set(name, Napi::Function::New<callback>(exports.Env(), name, env));
-}
-
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto owned = std::make_unique<Environment>();
   Environment* environment = owned.get();
@@ -221,6 +234,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<Info>(exports, "info", environment);
   Export<Create>(exports, "create", environment);
   Export<Pin>(exports, "pin", environment);
+  Export<PinAsync>(exports, "pinAsync", environment);
   Export<Unpin>(exports, "unpin", environment);
   Export<Stat>(exports, "stat", environment);
   Export<ReadPfns>(exports, "readPfns", environment);
@@ -229,9 +243,13 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<Convert<FRAMEVEC_IOC_TO_PFNS>>(exports, "toPfns", environment);
   Export<Read>(exports, "read", environment);
   Export<Write>(exports, "write", environment);
+  Export<Watch>(exports, "watch", environment);
   Export<Close>(exports, "close", environment);
   Export<Descriptor>(exports, "descriptor", environment);
   Export<Allocate>(exports, "allocate", environment);
+  Export<Map>(exports, "map", environment);
+  Export<Register<ReadRegister>>(exports, "readRegister", environment);
+  Export<Register<WriteRegister>>(exports, "writeRegister", environment);
   Export<CloseRegion>(exports, "closeRegion", environment);
   Export<DisownRegion>(exports, "disownRegion", environment);
   Export<RegionOf>(exports, "regionOf", environment);

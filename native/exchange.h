@@ -38,7 +38,9 @@ namespace framevec {
   X(MEMLOCK_LIMIT)         \
   X(HUGE_ADVICE)           \
   X(APERTURE_SIZE)         \
-  X(FRAME)
+  X(FRAME)                 \
+  X(VALUE_LOW)             \
+  X(VALUE_HIGH)
 
 enum Field : unsigned {
 #define X(name) k##name,
@@ -56,7 +58,8 @@ enum Field : unsigned {
   X(FOREIGN)           /* the view does not lie in the region that was named */   \
   X(NO_EXTERNAL)       /* this runtime has no external ArrayBuffers (Electron) */ \
   X(NO_ARRAYBUFFER)    /* the runtime could not make the ArrayBuffer */           \
-  X(NOT_THE_DEVICE)    /* the device file is not framevec's */
+  X(NOT_THE_DEVICE)    /* the device file is not framevec's */                    \
+  X(READ_ONLY)         /* the region is mapped for reading */
 
 enum Refusal : int32_t {
   kFirstRefusal = -5000,

@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "../kmod/uapi/framevec.h"
-
 namespace framevec {
 
 int FrameVectorTable::Create(int device, uint64_t capacity) {
@@ -24,7 +22,16 @@ int FrameVectorTable::Create(int device, uint64_t capacity) {
 }
 
 int FrameVectorTable::Pin(const View& view) {
-  FrameVector* vector = vectors_.Find(exchange_->Get<int32_t>(kHANDLE));
+  PinCall call;
+  const int refused = Prepare(view, &call);
+  if (refused != 0) return refused;
+  call.Make();
+  return Finish(call);
+}
+
+int FrameVectorTable::Prepare(const View& view, PinCall* call) {
+  const int32_t handle = exchange_->Get<int32_t>(kHANDLE);
+  FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
   if (view.length == 0) return kREFUSED_EMPTY;
   const uint32_t flags = exchange_->Get<uint32_t>(kFLAGS);
@@ -52,12 +59,26 @@ int FrameVectorTable::Pin(const View& view) {
   }
   if (frames > vector->capacity) return kREFUSED_CAPACITY_EXCEEDED;
 
-  framevec_pin pin{};
-  pin.size = sizeof pin;
-  pin.flags = flags & ~kPinUnaligned;
-  pin.addr = view.address;
-  pin.length = view.length;
-  const int error = ioctl(vector->fd.get(), FRAMEVEC_IOC_PIN, &pin) < 0 ? errno : 0;
+  call->vector = vector;
+  call->handle = handle;
+  call->fd = vector->fd.get();
+  call->region = region;
+  call->frames_asked = frames;
+  call->pin.size = sizeof call->pin;
+  call->pin.flags = flags & ~kPinUnaligned;
+  call->pin.addr = view.address;
+  call->pin.length = view.length;
+  return 0;
+}
+
+void PinCall::Make() { error = ioctl(fd, FRAMEVEC_IOC_PIN, &pin) < 0 ? errno : 0; }
+
+int FrameVectorTable::Finish(const PinCall& call) {
+  const framevec_pin& pin = call.pin;
+  // Once more: after a job another pin's may stand there.
+  exchange_->Set(kADDRESS, uint64_t{pin.addr});
+  exchange_->Set(kLENGTH, uint64_t{pin.length});
+  exchange_->Set(kFRAMES_ASKED, call.frames_asked);
   exchange_->Set(kREASON, pin.reason);
   if (pin.reason != FRAMEVEC_REASON_NONE) {
     exchange_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
@@ -65,12 +86,13 @@ int FrameVectorTable::Pin(const View& view) {
     exchange_->Set(kMEMLOCK_USED, uint64_t{pin.memlock_used});
     exchange_->Set(kMEMLOCK_LIMIT, uint64_t{pin.memlock_limit});
   }
-  if (error != 0) return -error;
-  // Only now: a vector that holds frames already, and says EBUSY, keeps its hold.
-  vector->region.Hold(region);
+  if (call.error != 0) return -call.error;
+  // Only now: a vector that holds frames already, and says EBUSY, keeps its hold. A snapshot does
+  // not keep its memory from being closed: it goes stale, as by any other unmap.
+  call.vector->region.Hold(call.region, pin.kind == FRAMEVEC_KIND_PAGES);
   exchange_->Set(kKIND, pin.kind);
   exchange_->Set(kOFFSET, pin.offset);
-  if ((flags & FRAMEVEC_PIN_TIMING) != 0) {
+  if ((pin.flags & FRAMEVEC_PIN_TIMING) != 0) {
     exchange_->Set(kGUP_NS, uint64_t{pin.gup_ns});
     exchange_->Set(kCALL_NS, uint64_t{pin.call_ns});
   }
@@ -86,6 +108,7 @@ int FrameVectorTable::Unpin() {
   unpin.flags = flags;
   if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return -errno;
   vector->region.Release();
+  vector->watch.reset();
   if ((flags & FRAMEVEC_UNPIN_TIMING) != 0) {
     exchange_->Set(kGUP_NS, uint64_t{unpin.gup_ns});
     exchange_->Set(kCALL_NS, uint64_t{unpin.call_ns});
@@ -181,8 +204,18 @@ int FrameVectorTable::Write(int32_t handle, const View& from, uint64_t position)
   return 0;
 }
 
+int FrameVectorTable::Watch(napi_env env, int32_t handle, Napi::Function stale) {
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  int error = 0;
+  vector->watch = Poll::Make(env, vector->fd.get(), Poll::Loop::kLetEnd, &error);
+  return vector->watch == nullptr ? error : vector->watch->Wait(UV_PRIORITIZED, stale);
+}
+
 int FrameVectorTable::Close(int32_t handle) {
-  if (vectors_.Find(handle) == nullptr) return kREFUSED_CLOSED;
+  FrameVector* vector = vectors_.Find(handle);
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  if (vector->busy) return -EBUSY;
   vectors_.Remove(handle);
   return 0;
 }

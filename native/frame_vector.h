@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../kmod/uapi/framevec.h"
 #include "exchange.h"
 #include "handle_table.h"
+#include "poll.h"
 #include "region.h"
 #include "unique_fd.h"
 #include "view.h"
@@ -22,7 +24,25 @@ struct FrameVector {
   // Closing the descriptor lets the frames go, so it comes before the memory in ~FrameVector().
   RegionPin region;
   UniqueFd fd;
+  // What polls a descriptor ends before it.
+  Poll::Owner watch;
   uint32_t capacity = 0;
+  // A PinJob uses the descriptor.
+  bool busy = false;
+};
+
+// A pin, from what it was asked to what came of it.
+struct PinCall {
+  FrameVector* vector = nullptr;
+  int32_t handle = -1;
+  int fd = -1;
+  Region* region = nullptr;
+  uint64_t frames_asked = 0;
+  framevec_pin pin{};
+  int error = 0;
+
+  // The syscall, which needs neither JavaScript nor its thread.
+  void Make();
 };
 
 // The vectors of an environment. Each call makes one syscall, and answers as exchange.h tells.
@@ -39,6 +59,10 @@ class FrameVectorTable {
   // Pins a view of memory in REGION, or of memory that is not ours (-1), with the vector HANDLE and
   // FLAGS of the exchange. The number of frames held.
   int Pin(const View& view);
+  // Its halves, for a PinJob: 0 or a refusal, and the number of frames held or -errno.
+  int Prepare(const View& view, PinCall* call);
+  int Finish(const PinCall& call);
+  FrameVector* Find(int32_t handle) { return vectors_.Find(handle); }
   // Unpins HANDLE with FLAGS. The number of frames that were held.
   int Unpin();
   int Stat(int32_t handle);
@@ -55,6 +79,8 @@ class FrameVectorTable {
   // has at the end of the range. Goes on where a signal has cut it short.
   int Read(int32_t handle, const View& into, uint64_t position);
   int Write(int32_t handle, const View& from, uint64_t position);
+  // Calls stale(status) once the vector's snapshot has gone stale; nobody is called after an unpin.
+  int Watch(napi_env env, int32_t handle, Napi::Function stale);
   int Close(int32_t handle);
   int Descriptor(int32_t handle);
 

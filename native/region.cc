@@ -2,8 +2,11 @@
 #include "region.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
+
+#include "unique_fd.h"
 
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
@@ -14,15 +17,16 @@ namespace {
 
 constexpr size_t k2M = size_t{1} << 21;
 constexpr size_t k1G = size_t{1} << 30;
+constexpr int kMapHugeMask = 0x3f << MAP_HUGE_SHIFT;
 
 size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 // The address of a mapping whose start is aligned, or MAP_FAILED. Only THP needs it: MAP_HUGETLB
 // aligns by itself.
-void* MapAligned(size_t length, size_t alignment, int flags) {
+void* MapAligned(size_t length, size_t alignment, int flags, int fd) {
   const int prot = PROT_READ | PROT_WRITE;
-  if (alignment == 0) return mmap(nullptr, length, prot, flags, -1, 0);
-  void* wide = mmap(nullptr, length + alignment, prot, flags, -1, 0);
+  if (alignment == 0) return mmap(nullptr, length, prot, flags, fd, 0);
+  void* wide = mmap(nullptr, length + alignment, prot, flags, fd, 0);
   if (wide == MAP_FAILED) return wide;
   const auto start = reinterpret_cast<uintptr_t>(wide);
   const uintptr_t aligned = RoundUp(start, alignment);
@@ -43,16 +47,17 @@ void RegionRef::Reset() {
   if (region != nullptr && --region->references_ == 0) delete region;
 }
 
-void RegionPin::Hold(Region* region) {
+void RegionPin::Hold(Region* region, bool pins) {
   Release();
   if (region == nullptr) return;
   reference_ = RegionRef(region);
-  ++region->pins_;
+  pins_ = pins;
+  if (pins) ++region->pins_;
 }
 
 void RegionPin::Release() {
   if (reference_.get() == nullptr) return;
-  --reference_.get()->pins_;
+  if (std::exchange(pins_, false)) --reference_.get()->pins_;
   reference_.Reset();
 }
 
@@ -88,9 +93,9 @@ void RegionTable::FinalizeStore(napi_env, void*, void* hint) {
   if (!store->making) delete store;
 }
 
-int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Exchange* exchange,
-                          napi_value* buffer) {
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, bool memfd,
+                          Exchange* exchange, napi_value* buffer) {
+  int flags = memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
   size_t unit = page_size_;
   if (huge == kHuge2M) {
     unit = k2M;
@@ -100,14 +105,37 @@ int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Exchange*
     flags |= MAP_HUGETLB | 30 << MAP_HUGE_SHIFT;
   }
   const size_t mapped = RoundUp(length, unit);
-  void* memory = MapAligned(mapped, huge == kHugeAdvise ? k2M : 0, flags);
+  UniqueFd file;
+  if (memfd) {
+    // The numbers of the page size are the same as mmap()'s.
+    const unsigned of_huge = (flags & MAP_HUGETLB) != 0 ? MFD_HUGETLB : 0;
+    file = UniqueFd(memfd_create("framevec", MFD_CLOEXEC | of_huge | (flags & kMapHugeMask)));
+    if (!file || ftruncate(file.get(), static_cast<off_t>(mapped)) < 0) return -errno;
+    flags = MAP_SHARED;
+  }
+  void* memory = MapAligned(mapped, huge == kHugeAdvise ? k2M : 0, flags, file.get());
   if (memory == MAP_FAILED) return -errno;
   // Advice: a kernel without THP (PREEMPT_RT) refuses it, and the memory is as good.
   bool advised = false;
   if (huge == kHugeAdvise) advised = madvise(memory, mapped, MADV_HUGEPAGE) == 0;
   if (huge == kHugeNever) madvise(memory, mapped, MADV_NOHUGEPAGE);
+  exchange->Set(kHUGE_ADVICE, static_cast<double>(advised));
+  return Adopt(env, memory, length, mapped, true, exchange, buffer);
+}
 
-  auto* region = new Region(this, reinterpret_cast<uintptr_t>(memory), length, mapped);
+int RegionTable::Map(napi_env env, int fd, uint64_t offset, size_t length, MapMode mode,
+                     Exchange* exchange, napi_value* buffer) {
+  const size_t mapped = RoundUp(length, page_size_);
+  const bool writable = mode != kMapRead;
+  void* memory = mmap(nullptr, mapped, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                      mode == kMapCopy ? MAP_PRIVATE : MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (memory == MAP_FAILED) return -errno;
+  return Adopt(env, memory, length, mapped, writable, exchange, buffer);
+}
+
+int RegionTable::Adopt(napi_env env, void* memory, size_t length, size_t mapped, bool writable,
+                       Exchange* exchange, napi_value* buffer) {
+  auto* region = new Region(this, reinterpret_cast<uintptr_t>(memory), length, mapped, writable);
   auto* store = new Store{RegionRef(region)};
   const int32_t handle = regions_.Insert(std::move(region));
   if (handle < 0) {
@@ -131,7 +159,6 @@ int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, Exchange*
   }
   region->owner_ = RegionRef(region);
   exchange->Set(kREGION, static_cast<double>(handle));
-  exchange->Set(kHUGE_ADVICE, static_cast<double>(advised));
   return 0;
 }
 

@@ -37,24 +37,31 @@ class RegionRef {
   Region* region_ = nullptr;
 };
 
-// What a pinned vector holds: a reference, and the mark that keeps close() off.
+// What a vector holds: a reference, and, unless it has but a snapshot of the frame numbers, the
+// mark that keeps close() off.
 class RegionPin {
  public:
   RegionPin() = default;
-  RegionPin(RegionPin&&) noexcept = default;
-  RegionPin& operator=(RegionPin&&) noexcept = default;
+  RegionPin(RegionPin&& other) noexcept
+      : reference_(std::move(other.reference_)), pins_(std::exchange(other.pins_, false)) {}
+  RegionPin& operator=(RegionPin&& other) noexcept {
+    std::swap(reference_, other.reference_);
+    std::swap(pins_, other.pins_);
+    return *this;
+  }
   ~RegionPin() { Release(); }
 
-  void Hold(Region* region);
+  void Hold(Region* region, bool pins = true);
   void Release();
 
  private:
   RegionRef reference_;
+  bool pins_ = false;
 };
 
 class RegionTable;
 
-// Mapped memory that several may hold: the PinnableMemory that made it, the backing store of its
+// Mapped memory that several may hold: the object of lib/ that made it, the backing store of its
 // ArrayBuffer (which outlives the ArrayBuffer if that is transferred), and every pin. All of them
 // let go on the JavaScript thread, so the counts are plain.
 class Region {
@@ -66,14 +73,15 @@ class Region {
     return address >= address_ && length <= length_ && address - address_ <= length_ - length;
   }
   bool closed() const { return closed_; }
+  bool writable() const { return writable_; }
 
  private:
   friend class RegionTable;
   friend class RegionRef;
   friend class RegionPin;
 
-  Region(RegionTable* table, uintptr_t address, size_t length, size_t mapped)
-      : table_(table), address_(address), length_(length), mapped_(mapped) {}
+  Region(RegionTable* table, uintptr_t address, size_t length, size_t mapped, bool writable)
+      : table_(table), address_(address), length_(length), mapped_(mapped), writable_(writable) {}
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -84,6 +92,7 @@ class Region {
   uintptr_t address_;
   size_t length_;
   size_t mapped_;
+  bool writable_;
   size_t references_ = 0;
   size_t pins_ = 0;
   RegionRef owner_;
@@ -99,6 +108,13 @@ enum HugePages : int32_t {
   kHuge1G = 4,      // MAP_HUGETLB
 };
 
+// How a file is mapped. lib/addon.ts has the same numbers.
+enum MapMode : int32_t {
+  kMapRead = 0,       // shared, PROT_READ
+  kMapReadWrite = 1,  // shared
+  kMapCopy = 2,       // private: writable, and what is written stays here
+};
+
 // The regions of an environment.
 class RegionTable {
  public:
@@ -107,9 +123,13 @@ class RegionTable {
   RegionTable(const RegionTable&) = delete;
   RegionTable& operator=(const RegionTable&) = delete;
 
-  // Maps anonymous memory and makes its ArrayBuffer: 0, -errno or a refusal. The region's handle
-  // and whether the advice was taken are left in the exchange.
-  int Allocate(napi_env env, size_t length, HugePages huge, Exchange* exchange, napi_value* buffer);
+  // Maps anonymous memory, or a memfd's, and makes its ArrayBuffer: 0, -errno or a refusal. The
+  // region's handle and whether the advice was taken are left in the exchange.
+  int Allocate(napi_env env, size_t length, HugePages huge, bool memfd, Exchange* exchange,
+               napi_value* buffer);
+  // The same for a file. Its descriptor is needed no longer then.
+  int Map(napi_env env, int fd, uint64_t offset, size_t length, MapMode mode, Exchange* exchange,
+          napi_value* buffer);
   // Gives the memory back although views of it may live: they read zero from now on. -EBUSY while
   // it is pinned.
   int Close(int32_t handle);
@@ -123,6 +143,9 @@ class RegionTable {
  private:
   friend class Region;
   struct Store;
+  // Makes a region of a mapping, or unmaps it.
+  int Adopt(napi_env env, void* memory, size_t length, size_t mapped, bool writable,
+            Exchange* exchange, napi_value* buffer);
   static void FinalizeStore(napi_env env, void* data, void* hint);
 
   size_t page_size_;

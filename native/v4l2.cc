@@ -261,10 +261,10 @@ int V4l2Table::Wait(napi_env env, int32_t handle, bool output, Napi::Function re
   if (device == nullptr) return kREFUSED_CLOSED;
   if (device->poll == nullptr) {
     int error = 0;
-    device->poll = V4l2Poll::Make(env, device->fd.get(), &error);
+    device->poll = Poll::Make(env, device->fd.get(), Poll::Loop::kKeepAlive, &error);
     if (device->poll == nullptr) return error;
   }
-  return device->poll->Wait(output, ready);
+  return device->poll->Wait(output ? UV_WRITABLE : UV_READABLE, ready);
 }
 
 }  // namespace framevec

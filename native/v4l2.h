@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "handle_table.h"
+#include "poll.h"
 #include "region.h"
 #include "unique_fd.h"
-#include "v4l2_poll.h"
 #include "view.h"
 
 namespace framevec {
@@ -64,7 +64,7 @@ struct V4l2Device {
   // What polls a descriptor ends before it, and with the descriptor ends the device's hold of
   // memory.
   UniqueFd fd;
-  V4l2Poll::Owner poll;
+  Poll::Owner poll;
 };
 
 // The devices of an environment. Each call makes one syscall, and answers as exchange.h tells.

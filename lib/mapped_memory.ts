@@ -1,0 +1,108 @@
+/** Memory that the addon has mapped: its life, from the mapping to close(). */
+import {inspect} from 'node:util';
+import {addon, FIELD_REGION} from './addon.js';
+import {memoryPinned, unexpected} from './errors.js';
+
+/**
+ * What holds bytes that may be pinned. `'owned'`: mapped by the addon, sound whatever becomes of the
+ * ArrayBuffer. `'shared'`, `'wasm'`: can't be detached under a pin. `'plain'`: of the JavaScript heap,
+ * marked as untransferable, which is as much as Node can do.
+ */
+export interface Container {
+  readonly kind: 'owned' | 'shared' | 'wasm' | 'plain';
+  /** The addon's handle of owned memory, -1 of all other. */
+  readonly region: number;
+  /** All of it: what is pinned if the target is no view itself. */
+  readonly whole: Uint8Array;
+}
+
+/** The container that memory is: of the most common target, without a look-up. */
+export let ownContainer: (memory: MappedMemory) => Container;
+
+interface Region {
+  handle: number;
+}
+
+const {closeRegion, detach, disownRegion, exchange} = addon;
+
+// Of the ArrayBuffer this needs no more than transfer(0), by whatever name another realm has it.
+const transfer = (ArrayBuffer.prototype as {transfer?: (this: ArrayBuffer, length: number) => ArrayBuffer}).transfer;
+
+// The memory of one that was dropped stays as long as its bytes can be reached.
+const dropped = new FinalizationRegistry<Region>(region => {
+  if (region.handle >= 0) disownRegion(region.handle);
+});
+
+/**
+ * Memory that begins at a page and shares none with anything else, still sound if its ArrayBuffer
+ * is transferred. close() gives it back; without, it goes when neither this object nor the
+ * ArrayBuffer can be reached any more.
+ */
+export abstract class MappedMemory implements Disposable {
+  /** The memory. Detached by {@link close}. */
+  readonly buffer: ArrayBuffer;
+  /** All of the memory as bytes. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #region: Region;
+  readonly #container: Container;
+  readonly #byteLength: number;
+
+  static {
+    ownContainer = memory => memory.#container;
+  }
+
+  /** @internal Of the region that the addon has just made. */
+  protected constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer;
+    this.bytes = new Uint8Array(buffer);
+    this.#byteLength = buffer.byteLength;
+    this.#region = {handle: exchange[FIELD_REGION]};
+    this.#container = {kind: 'owned', region: this.#region.handle, whole: this.bytes};
+    dropped.register(this, this.#region, this.#region);
+  }
+
+  /** Bytes; 0 once closed. */
+  get byteLength(): number {
+    return this.closed ? 0 : this.#byteLength;
+  }
+
+  /** Whether {@link close} has been called. */
+  get closed(): boolean {
+    return this.#region.handle < 0;
+  }
+
+  /**
+   * Gives the memory back at once. The ArrayBuffer is detached; if it had been transferred, what it
+   * was transferred to reads zero from now on. A snapshot of it goes stale. A second close() does
+   * nothing.
+   *
+   * @throws FrameVectorError `EBUSY` - a vector has frames of it pinned
+   */
+  close(): void {
+    const {handle} = this.#region;
+    if (handle < 0) return;
+    const answer = closeRegion(handle);
+    if (answer === -16) throw memoryPinned();
+    if (answer < 0) throw unexpected('close', answer);
+    this.#region.handle = -1;
+    dropped.unregister(this.#region);
+    // Not napi_detach_arraybuffer where there is another way: on a marked one that aborts Node 24.21.
+    if (this.buffer.byteLength === 0) return;
+    if (transfer === undefined) detach(this.buffer);
+    else transfer.call(this.buffer, 0);
+  }
+
+  /** The same as {@link close}: `using memory = FrameVector.alloc(4096)`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: object): string {
+    const {name} = this.constructor;
+    return this.closed ? `${name} {closed}` : `${name} ${inspect(this.shown(), options)}`;
+  }
+
+  /** @internal What inspect() shows. */
+  protected abstract shown(): object;
+}
