@@ -3,6 +3,8 @@
 import {Command} from 'commander';
 import {createRequire} from 'node:module';
 import {demoCommand} from './demo.js';
+import {v4l2Command} from './v4l2.js';
+import {pinCommand} from './pin.js';
 import {vmCommand} from './vm.js';
 
 const {version, description} = createRequire(import.meta.url)('../../../package.json') as {version: string; description: string};
@@ -10,6 +12,8 @@ const {version, description} = createRequire(import.meta.url)('../../../package.
 const program = new Command('framevec').description(description).version(version).showHelpAfterError();
 
 program.addCommand(demoCommand());
+program.addCommand(v4l2Command());
+program.addCommand(pinCommand());
 program.addCommand(vmCommand());
 
 await program.parseAsync();
