@@ -270,7 +270,6 @@ export class FrameVector implements Disposable {
       // Runs as soon as the addon has the answer, so that what it has left in the exchange is there.
       const done = (answer: number): void => {
         hold.handle = handle;
-        ended();
         try {
           if (answer < 0) this.#pinFailed(answer, target, view, flags);
           this.#took(answer, target, container, flags);
@@ -279,6 +278,9 @@ export class FrameVector implements Disposable {
           resolve(answer);
         } catch (error) {
           reject(error as Error);
+        } finally {
+          // Not before: the next one to start uses the exchange.
+          ended();
         }
       };
       const start = (): void => {

@@ -1,0 +1,49 @@
+/** `framevec pin`: what pinning one buffer comes to. */
+import {Command, InvalidArgumentError, Option} from 'commander';
+import type {PinRequest} from '../pin_report.js';
+
+const BACKINGS = ['anon', 'thp', 'hugetlb', 'memfd', 'file:PATH', 'device:PATH'];
+
+export function pinCommand(): Command {
+  return new Command('pin')
+    .description('pin one buffer, and say what came of it: frames, runs, offset, time; or why not')
+    .option('--size <bytes>', 'how much, with a unit of K, M or G if you like (default: 1M, or the whole file or device)', bytes)
+    .addOption(new Option('--backing <kind>', `of what: ${BACKINGS.join(', ')}`).default('anon').argParser(backing))
+    .option('--offset <bytes>', 'where in the file or device, or in the first page, it begins; within a page: as {unaligned: true}', bytes, 0)
+    .option('--write', 'as a device would that writes')
+    .option('--partial', 'fewer frames than asked for will do')
+    .option('--json', 'print one line of JSON')
+    .addHelpText('after', `
+Frame numbers are told to CAP_SYS_ADMIN only; without it they are left out. The exit status is 1
+if the kernel refuses.
+
+Examples:
+  $ framevec pin --size 64M --backing thp --write
+  $ framevec pin --backing file:/usr/bin/env
+  $ framevec pin --backing device:/sys/bus/pci/devices/0000:00:04.0/resource2 --offset 1M --size 64K
+  $ framevec pin --backing device:/dev/framevec --json
+`)
+    .action(async (flags: PinRequest & {json?: boolean}, command: Command) => {
+      // Not before: the addon may not be built, and `framevec vm` needs none.
+      const {FrameVectorError} = await import('../errors.js');
+      const {pinReport, reportInWords} = await import('../pin_report.js');
+      try {
+        const report = pinReport(flags);
+        process.stdout.write(`${flags.json === true ? JSON.stringify(report) : reportInWords(report)}\n`);
+      } catch (error) {
+        if (!(error instanceof FrameVectorError || error instanceof RangeError || error instanceof TypeError)) throw error;
+        command.error(`framevec: ${error.message}`);
+      }
+    });
+}
+
+function bytes(text: string): number {
+  const [, digits, unit = ''] = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('A number of bytes is needed, such as 4096, 64K, 1M or 1G.');
+  return Number(digits) * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
+}
+
+function backing(text: string): string {
+  if (['anon', 'thp', 'hugetlb', 'memfd'].includes(text) || /^(file|device):./.test(text)) return text;
+  throw new InvalidArgumentError(`It must be one of ${BACKINGS.join(', ')}.`);
+}
