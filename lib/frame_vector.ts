@@ -4,18 +4,13 @@ import {
   FIELD_ADDRESS,
   FIELD_CALL_NS,
   FIELD_CAPACITY,
-  FIELD_FAIL_ADDRESS,
   FIELD_FLAGS,
   FIELD_FRAME,
   FIELD_FRAMES,
-  FIELD_FRAMES_ASKED,
   FIELD_GUP_NS,
   FIELD_HANDLE,
   FIELD_KIND,
   FIELD_LENGTH,
-  FIELD_MEMLOCK_LIMIT,
-  FIELD_MEMLOCK_NEED,
-  FIELD_MEMLOCK_USED,
   FIELD_OFFSET,
   FIELD_REASON,
   FIELD_REGION,
@@ -45,20 +40,20 @@ import {
   vectorFailed,
   warnOfDetach,
   warnOfLeak,
-  type AskedRange,
   type Stop,
   type VectorMethod,
 } from './errors.js';
 import {readExtents, type Extents, type ExtentsOptions} from './extents.js';
 import {enabled, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
 import {ended, enqueue, withdraw} from './pin_queue.js';
+import {staleError, watchStale} from './stale.js';
+import {askedRange, stopOf} from './stop.js';
 import {MappedMemory, ownContainer, type Container} from './mapped_memory.js';
 import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
 import {
   FRAMEVEC_KIND_PAGES,
   FRAMEVEC_KIND_PFNS,
   FRAMEVEC_PIN_TIMING,
-  FRAMEVEC_PIN_WRITE,
   FRAMEVEC_STATE_GOT_REF,
   FRAMEVEC_STATE_STALE,
   FRAMEVEC_STATE_WRITE,
@@ -505,7 +500,7 @@ export class FrameVector implements Disposable {
     const {handle, frames} = this.#hold;
     if (handle < 0) throw this.#gone();
     if (frames === 0) throw vectorFailed('poll', -61);
-    return (this.#staleSignal ??= this.stale ? AbortSignal.abort(vectorFailed('poll', -116)) : watchStale(handle));
+    return (this.#staleSignal ??= this.stale ? AbortSignal.abort(staleError()) : watchStale(handle));
   }
 
   /** Frames that it holds. */
@@ -649,41 +644,8 @@ export class FrameVector implements Disposable {
   }
 }
 
-function watchStale(handle: number): AbortSignal {
-  const controller = new AbortController();
-  const answer = addon.watch(handle, status => {
-    controller.abort(status < 0 ? unexpected('poll', status) : vectorFailed('poll', -116));
-  });
-  if (answer < 0) throw unexpected('poll', answer);
-  return controller.signal;
-}
-
 function creationStack(): string {
   const created: {stack?: string} = {};
   Error.captureStackTrace(created, creationStack);
   return (created.stack ?? '').replace(/^[^\n]*\n/, '');
-}
-
-function askedRange(flags: number): AskedRange {
-  return {
-    address: exchange[FIELD_ADDRESS],
-    bytes: exchange[FIELD_LENGTH],
-    frames: exchange[FIELD_FRAMES_ASKED],
-    write: (flags & FRAMEVEC_PIN_WRITE) !== 0,
-  };
-}
-
-function stopOf(asked: AskedRange): Stop | undefined {
-  const reason = REASONS[exchange[FIELD_REASON]];
-  if (reason === undefined || reason === 'none') return undefined;
-  const address = exchange[FIELD_FAIL_ADDRESS];
-  // The first page that fails may begin before the target does.
-  const stop = {reason, offset: Math.max(address - asked.address, 0), address, asked};
-  if (reason !== 'memlock') return stop;
-  const memlock = {
-    need: exchange[FIELD_MEMLOCK_NEED],
-    used: exchange[FIELD_MEMLOCK_USED],
-    limit: exchange[FIELD_MEMLOCK_LIMIT],
-  };
-  return {...stop, memlock};
 }

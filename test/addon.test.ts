@@ -47,7 +47,10 @@ test('whatever the addon is given, it answers with a number and throws nothing',
     fc.double(),
     fc.constantFrom<unknown>(new DataView(new ArrayBuffer(8)), new SharedArrayBuffer(8), new BigUint64Array(4), Symbol('x')),
   );
-  const functions = ['pin', 'unpin', 'stat', 'readPfns', 'close', 'descriptor', 'closeRegion', 'disownRegion', 'regionOf', 'detach', 'create'] as const;
+  const functions = [
+    'pin', 'pinAsync', 'unpin', 'stat', 'readPfns', 'extents', 'toPages', 'toPfns', 'read', 'write', 'watch', 'close', 'descriptor', 'closeRegion',
+    'disownRegion', 'regionOf', 'readRegister', 'writeRegister', 'detach', 'create',
+  ] as const;
   fc.assert(
     fc.property(fc.constantFrom(...functions), fc.array(values, {maxLength: 5}), fc.array(fc.double(), {maxLength: 4}), (name, given, fields) => {
       (addon.exchange as unknown as Float64Array).set(fields);

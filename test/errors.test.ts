@@ -76,6 +76,19 @@ test('frame numbers refused tell who may read them', t => {
   t.regex(error.message, /CAP_SYS_ADMIN/);
 });
 
+test('a call on a vector that is refused tells what to do about it', t => {
+  const stale = errors.vectorFailed('read', -116);
+  t.like(stale, {code: 'ESTALE', errno: -116, syscall: 'pread'});
+  t.regex(stale.message, /^read: the mapping of this device memory has changed .*: unpin\(\), then pin\(\) what is mapped now$/);
+  t.like(errors.vectorFailed('write', -9), {code: 'EBADF', syscall: 'pwrite', message: 'write: the frames are held for reading: pin with {write: true}'});
+  t.like(errors.vectorFailed('write', -28), {code: 'ENOSPC', syscall: 'pwrite'});
+  t.regex(errors.vectorFailed('extents', -1).message, /CAP_SYS_ADMIN.*\{pfns: false\} too$/);
+  const place = {reason: 'no-page', offset: 8192, address: 0x7f0000003000} as const;
+  const unconverted = errors.vectorFailed('toPages', -22, place);
+  t.like(unconverted, {code: 'EINVAL', reason: 'no-page', failOffset: 8192, failAddress: 0x7f0000003000, syscall: 'ioctl(FRAMEVEC_IOC_TO_PAGES)'});
+  t.regex(unconverted.message, /no struct page for the frame at byte 8,192 of the target/);
+});
+
 test('reserved huge pages that are missing tell how many to reserve, and where', t => {
   t.regex(
     errors.allocFailed(-12, 5 * MEBIBYTE, '2M').message,

@@ -1,0 +1,20 @@
+/** Snapshots that go stale: the kernel wakes the event loop, and a signal tells. */
+import {addon} from './addon.js';
+import {unexpected, vectorFailed} from './errors.js';
+
+const ESTALE = -116;
+
+/** The error of a vector that is stale. */
+export function staleError(): Error {
+  return vectorFailed('poll', ESTALE);
+}
+
+/** A signal that is aborted when the vector goes stale. */
+export function watchStale(handle: number): AbortSignal {
+  const controller = new AbortController();
+  const answer = addon.watch(handle, status => {
+    controller.abort(status < 0 ? unexpected('poll', status) : staleError());
+  });
+  if (answer < 0) throw unexpected('poll', answer);
+  return controller.signal;
+}
