@@ -15,11 +15,14 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include "aperture.h"
+#include "compat.h"
 
 #define FRAMEVEC_PIECE_ORDER	9
+#define FRAMEVEC_PIECE_PAGES	BIT(FRAMEVEC_PIECE_ORDER)
 
 static unsigned long aperture_size = 16UL << 20;
 module_param(aperture_size, ulong, 0444);
@@ -30,7 +33,7 @@ static struct page **framevec_pieces;
 static unsigned int framevec_nr_pieces;
 static DEFINE_MUTEX(framevec_aperture_lock);
 
-#define FRAMEVEC_PIECE_SIZE	(PAGE_SIZE << FRAMEVEC_PIECE_ORDER)
+#define FRAMEVEC_PIECE_SIZE	(PAGE_SIZE * FRAMEVEC_PIECE_PAGES)
 
 /**
  * framevec_aperture_size() - how much can be mapped
@@ -74,6 +77,79 @@ static int framevec_aperture_allocate(void)
 	return 0;
 }
 
+static unsigned long framevec_aperture_pfn(unsigned long pgoff)
+{
+	return page_to_pfn(framevec_pieces[pgoff / FRAMEVEC_PIECE_PAGES]) +
+	       pgoff % FRAMEVEC_PIECE_PAGES;
+}
+
+#ifdef FRAMEVEC_HUGE_APERTURE
+
+static vm_fault_t framevec_aperture_fault(struct vm_fault *vmf)
+{
+	return vmf_insert_pfn(vmf->vma, vmf->address,
+			      framevec_aperture_pfn(vmf->pgoff));
+}
+
+/* A piece is as large as a huge page, and as aligned. */
+static vm_fault_t framevec_aperture_huge_fault(struct vm_fault *vmf,
+					       unsigned int order)
+{
+	unsigned long addr = vmf->address & PMD_MASK;
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long pgoff;
+
+	if (order != PMD_ORDER || addr < vma->vm_start ||
+	    addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	pgoff = linear_page_index(vma, addr);
+	if (pgoff % FRAMEVEC_PIECE_PAGES)
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_pfn_pmd(vmf, framevec_aperture_pfn(pgoff),
+				  vmf->flags & FAULT_FLAG_WRITE);
+}
+
+static const struct vm_operations_struct framevec_aperture_vm_ops = {
+	.fault		= framevec_aperture_fault,
+	.huge_fault	= framevec_aperture_huge_fault,
+};
+
+static int framevec_aperture_map(struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &framevec_aperture_vm_ops;
+	return 0;
+}
+
+/* file_operations.get_unmapped_area: an address that suits huge pages. */
+unsigned long framevec_aperture_get_area(struct file *file, unsigned long addr,
+					 unsigned long len, unsigned long pgoff,
+					 unsigned long flags)
+{
+	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
+}
+
+#else
+
+static int framevec_aperture_map(struct vm_area_struct *vma)
+{
+	unsigned long addr = vma->vm_start, pgoff = vma->vm_pgoff, n;
+	int ret = 0;
+
+	/* remap_pfn_range() makes it VM_IO | VM_PFNMAP. */
+	while (!ret && addr < vma->vm_end) {
+		n = min(FRAMEVEC_PIECE_PAGES - pgoff % FRAMEVEC_PIECE_PAGES,
+			(vma->vm_end - addr) >> PAGE_SHIFT);
+		ret = remap_pfn_range(vma, addr, framevec_aperture_pfn(pgoff),
+				      n << PAGE_SHIFT, vma->vm_page_prot);
+		addr += n << PAGE_SHIFT;
+		pgoff += n;
+	}
+	return ret;
+}
+
+#endif /* FRAMEVEC_HUGE_APERTURE */
+
 /**
  * framevec_aperture_mmap() - map a part of the aperture
  * @file: /dev/framevec
@@ -85,32 +161,18 @@ static int framevec_aperture_allocate(void)
 int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	const unsigned long pages = framevec_aperture_size() >> PAGE_SHIFT;
-	unsigned long addr = vma->vm_start, pgoff = vma->vm_pgoff, n;
-	const unsigned long piece = 1UL << FRAMEVEC_PIECE_ORDER;
 	int ret;
 
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
 		return -EINVAL;
-	if (pgoff > pages || vma_pages(vma) > pages - pgoff)
+	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
 
 	if (mutex_lock_interruptible(&framevec_aperture_lock))
 		return -EINTR;
 	ret = framevec_aperture_allocate();
 	mutex_unlock(&framevec_aperture_lock);
-
-	/* remap_pfn_range() makes it VM_IO | VM_PFNMAP. */
-	while (!ret && addr < vma->vm_end) {
-		n = min(piece - pgoff % piece,
-			(vma->vm_end - addr) >> PAGE_SHIFT);
-		ret = remap_pfn_range(vma, addr,
-				      page_to_pfn(framevec_pieces[pgoff / piece]) +
-				      pgoff % piece, n << PAGE_SHIFT,
-				      vma->vm_page_prot);
-		addr += n << PAGE_SHIFT;
-		pgoff += n;
-	}
-	return ret;
+	return ret ?: framevec_aperture_map(vma);
 }
 
 /**

@@ -9,6 +9,9 @@ struct vm_area_struct;
 
 u64 framevec_aperture_size(void);
 int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma);
+unsigned long framevec_aperture_get_area(struct file *file, unsigned long addr,
+					 unsigned long len, unsigned long pgoff,
+					 unsigned long flags);
 void framevec_aperture_free(void);
 
 #endif /* _FRAMEVEC_APERTURE_H */

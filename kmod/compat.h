@@ -92,6 +92,16 @@ static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
 	return 0;
 }
 
+/*
+ * Device memory can be mapped by huge pages, as vfio-pci maps BARs, since 6.12.
+ * The aperture does so where a look can tell (and vmf_insert_pfn_pmd() has
+ * the form of 6.17), and is mapped page by page before.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0) && \
+	defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#define FRAMEVEC_HUGE_APERTURE
+#endif
+
 static inline bool framevec_same_caching(pgprot_t a, pgprot_t b)
 {
 	return !((pgprot_val(a) ^ pgprot_val(b)) & _PAGE_CACHE_MASK);

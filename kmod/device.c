@@ -80,6 +80,9 @@ static const struct file_operations framevec_device_fops = {
 	.unlocked_ioctl	= framevec_device_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= framevec_aperture_mmap,
+#ifdef FRAMEVEC_HUGE_APERTURE
+	.get_unmapped_area = framevec_aperture_get_area,
+#endif
 	.llseek		= noop_llseek,
 };
 

@@ -8,7 +8,7 @@ import {Worker} from 'node:worker_threads';
 import test from 'ava';
 import {FrameVector} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
-import {MAP, PAGE, SYS, close, createVector, errnoName, ioctl, mmap, munmap, must, raw, struct} from './raw.js';
+import {MAP, PAGE, SYS, close, createVector, errnoName, ioctl, mmap, munmap, must, raw, send, struct} from './raw.js';
 import {endsBalanced, framesPinned, pagemap, statusFrames, until} from './oracles.js';
 
 endsBalanced(test);
@@ -195,14 +195,7 @@ test.serial('a vector sent over a UNIX socket lives on in the receiver, who may 
   const pair = new Int32Array(2);
   must(SYS.socketpair, 1 /* AF_UNIX */, 1 /* SOCK_STREAM */, 0, pair);
   const [mine = -1, theirs = -1] = pair;
-  const data = new Uint8Array(1);
-  const iov = new BigUint64Array([raw.address(data), 1n]);
-  const control = new DataView(new ArrayBuffer(24));
-  control.setBigUint64(0, 20n, true); // cmsg_len
-  control.setInt32(8, 1, true); // SOL_SOCKET
-  control.setInt32(12, 1, true); // SCM_RIGHTS
-  control.setInt32(16, fd, true);
-  must(SYS.sendmsg, mine, new BigUint64Array([0n, 0n, raw.address(iov), 1n, raw.address(control.buffer), 24n, 0n]), 0);
+  send(mine, fd);
   close(fd);
   t.is(statusFrames('VmPin'), 16, 'it is on its way, and held');
 

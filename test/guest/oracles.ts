@@ -1,12 +1,20 @@
 /** What others than framevec know: pagemap, /proc/PID/status, vmstat, the kernel log. */
 import {closeSync, openSync, readFileSync, readSync, writeFileSync} from 'node:fs';
 import {execFileSync} from 'node:child_process';
+import {release} from 'node:os';
 import type {TestFn} from 'ava';
 import {scanLog} from '../../lib/vm/log-scan.js';
 import {PAGE} from './raw.js';
 
 const PFN_MASK = (1n << 55n) - 1n;
 const PRESENT = 1n << 63n;
+
+const [major = 0, minor = 0] = release().split('.').map(Number);
+
+/** Whether this kernel is at least that one: for what differs by kernel, and is an expectation all the same. */
+export function since(version: readonly [number, number]): boolean {
+  return major > version[0] || (major === version[0] && minor >= version[1]);
+}
 
 /** The PFNs behind a range, as /proc/self/pagemap tells them; throws if one is absent. */
 export function pagemap(address: bigint, pages: number): bigint[] {

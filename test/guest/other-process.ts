@@ -5,7 +5,7 @@
 import {openSync} from 'node:fs';
 import {FrameVector} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
-import {MAP, PAGE, SYS, createVector, ioctl, mmap, must, raw} from './raw.js';
+import {MAP, PAGE, createVector, ioctl, mmap, raw, receive, send} from './raw.js';
 
 const [, , what = ''] = process.argv;
 /** The descriptor that the parent has handed over, where there is one. */
@@ -13,16 +13,6 @@ const HANDED = 3;
 
 function say(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-/** Receives a descriptor over the socket that was handed over. */
-function receive(): number {
-  const data = new Uint8Array(1);
-  const iov = new BigUint64Array([raw.address(data), 1n]);
-  const control = new Uint8Array(24);
-  const header = new BigUint64Array([0n, 0n, raw.address(iov), 1n, raw.address(control), BigInt(control.byteLength), 0n]);
-  must(SYS.recvmsg, HANDED, header, 0);
-  return new DataView(control.buffer).getInt32(16, true);
 }
 
 function tryVector(fd: number): void {
@@ -64,11 +54,19 @@ switch (what) {
       ioctl(fd, 'UNPIN');
     }
   }
+  case 'give-snapshot': {
+    const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+    const fd = createVector(device, 4);
+    ioctl(fd, 'PIN', {addr: mmap(4 * PAGE, {flags: MAP.SHARED, fd: device}), length: 4 * PAGE});
+    send(HANDED, fd);
+    setInterval(() => fd, 1000);
+    break;
+  }
   case 'handed':
     tryVector(HANDED);
     break;
   case 'received':
-    tryVector(receive());
+    tryVector(receive(HANDED));
     break;
   default:
     throw new Error(`what is ${what}?`);

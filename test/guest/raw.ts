@@ -149,3 +149,31 @@ export function createVector(device: number, capacity: number): number {
 export function close(fd: number): void {
   must(SYS.close, fd);
 }
+
+/** The header of a message of one byte, with room for one descriptor (SCM_RIGHTS), and what it points to. */
+function messageOf(control: Uint8Array): {header: BigUint64Array; data: Uint8Array; iov: BigUint64Array} {
+  const data = new Uint8Array(1);
+  const iov = new BigUint64Array([raw.address(data), 1n]);
+  const header = new BigUint64Array([0n, 0n, raw.address(iov), 1n, raw.address(control), BigInt(control.byteLength), 0n]);
+  return {header, data, iov};
+}
+
+/** Sends a descriptor over a UNIX socket. */
+export function send(socket: number, fd: number): void {
+  const control = new Uint8Array(24);
+  const view = new DataView(control.buffer);
+  view.setBigUint64(0, 20n, true); // cmsg_len
+  view.setInt32(8, 1, true); // SOL_SOCKET
+  view.setInt32(12, 1, true); // SCM_RIGHTS
+  view.setInt32(16, fd, true);
+  const {header, data, iov} = messageOf(control);
+  must(SYS.sendmsg, socket, header, 0, data, iov);
+}
+
+/** Receives one; waits for it. */
+export function receive(socket: number): number {
+  const control = new Uint8Array(24);
+  const {header, data, iov} = messageOf(control);
+  must(SYS.recvmsg, socket, header, 0, data, iov);
+  return new DataView(control.buffer).getInt32(16, true);
+}

@@ -1,13 +1,12 @@
 /** Why a pin stopped: each reason of the header is provoked, with the address, the errno, and the words. */
 import {execFileSync} from 'node:child_process';
 import {closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync} from 'node:fs';
-import {release} from 'node:os';
 import test, {type ExecutionContext} from 'ava';
 import {FrameVector} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
 import {backings, guard} from './backings.js';
 import {type Answer, MADV, MAP, PAGE, PROT, SYS, close, createVector, errnoName, fieldsOf, ioctl, memfd, mmap, munmap, must, raw, struct} from './raw.js';
-import {endsBalanced, statusFrames} from './oracles.js';
+import {endsBalanced, since, statusFrames} from './oracles.js';
 
 endsBalanced(test);
 
@@ -18,13 +17,6 @@ test.after.always(() => {
 
 const WRITE = uapi.FRAMEVEC_PIN_WRITE;
 const PARTIAL = uapi.FRAMEVEC_PIN_PARTIAL;
-const [major = 0, minor = 0] = release().split('.').map(Number);
-
-/** Whether the kernel is at least this one. */
-function since(version: [number, number]): boolean {
-  return major > version[0] || (major === version[0] && minor >= version[1]);
-}
-
 interface Case {
   address: bigint;
   /** Pages asked for. */

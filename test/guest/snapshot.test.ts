@@ -1,9 +1,13 @@
 /** Device memory: noted and not pinned, exact, and stale as soon as its mapping changes. */
 import {closeSync, openSync, readFileSync, readdirSync, readSync, writeFileSync} from 'node:fs';
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {release} from 'node:os';
+import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
-import {MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, errnoName, ioctl, mmap, munmap, must, raw} from './raw.js';
-import {endsBalanced, statusFrames} from './oracles.js';
+import {MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, errnoName, ioctl, mmap, munmap, must, raw, receive} from './raw.js';
+import {endsBalanced, since, statusFrames} from './oracles.js';
 
 endsBalanced(test);
 
@@ -68,16 +72,16 @@ for (const [words, [id, index]] of [
     const vector = createVector(device, frames);
     const pin = ioctl(vector, 'PIN', {addr: address, length: frames * PAGE});
     t.is(pin.result, 0);
-    t.is(pin.fields['kind'], PFNS);
+    t.is(pin.fields.kind, PFNS);
     t.deepEqual(pfnsOf(vector, frames), Array.from({length: frames}, (_, i) => pfn + BigInt(i)));
     t.is(statusFrames('VmPin'), 0, 'nothing is charged, for nothing is pinned');
 
     const extents = ioctl(vector, 'EXTENTS', {capacity: 8, pfns: raw.address(numbers), counts: raw.address(counts)}).fields;
-    t.deepEqual([extents['extents'], extents['next'], numbers[0], counts[0]], [1, frames, pfn, frames]);
+    t.deepEqual([extents.extents, extents.next, numbers[0], counts[0]], [1, frames, pfn, frames]);
     const {result, fields} = ioctl(vector, 'TO_PAGES');
     t.is(result, 'EINVAL', 'such frames have no struct page');
-    t.deepEqual([fields['reason'], fields['frame']], [uapi.FRAMEVEC_REASON_NO_PAGE, 0]);
-    t.is(ioctl(vector, 'STAT').fields['kind'], PFNS, 'the vector is unchanged');
+    t.deepEqual([fields.reason, fields.frame], [uapi.FRAMEVEC_REASON_NO_PAGE, 0]);
+    t.is(ioctl(vector, 'STAT').fields.kind, PFNS, 'the vector is unchanged');
     t.is(pfnsOf(vector, 1)[0], pfn);
     close(vector);
     munmap(address, length);
@@ -107,14 +111,14 @@ test('/dev/mem below 1 MiB: the PFNs are the offset', t => {
   const fd = Number(must(SYS.open, Buffer.from('/dev/mem\0'), 0));
   const address = mmap(16 * PAGE, {flags: MAP.SHARED, prot: PROT.READ, fd, offset: 0xf0000});
   const vector = createVector(device, 16);
-  t.is(ioctl(vector, 'PIN', {addr: address, length: 16 * PAGE}).fields['kind'], PFNS);
+  t.is(ioctl(vector, 'PIN', {addr: address, length: 16 * PAGE}).fields.kind, PFNS);
   t.deepEqual(pfnsOf(vector, 16), Array.from({length: 16}, (_, i) => 0xf0n + BigInt(i)));
   const through = new Uint8Array(PAGE);
   t.is(must(SYS.pread64, vector, through, PAGE, 0), BigInt(PAGE));
   t.deepEqual(through, bytes(address, PAGE).slice());
   t.is(ioctl(vector, 'UNPIN').result, 0);
   const write = ioctl(vector, 'PIN', {addr: address, length: PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
-  t.deepEqual([write.result, write.fields['reason']], ['EFAULT', uapi.FRAMEVEC_REASON_NOT_WRITABLE]);
+  t.deepEqual([write.result, write.fields.reason], ['EFAULT', uapi.FRAMEVEC_REASON_NOT_WRITABLE]);
   close(vector);
   munmap(address, 16 * PAGE);
   close(fd);
@@ -128,7 +132,7 @@ test('/dev/fb0: the PFNs are those of the display\'s memory', t => {
   const frames = Math.floor(fix.getUint32(24, true) / PAGE);
   const address = mmap(frames * PAGE, {flags: MAP.SHARED, fd});
   const vector = createVector(device, frames);
-  t.is(ioctl(vector, 'PIN', {addr: address, length: frames * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE}).fields['kind'], PFNS);
+  t.is(ioctl(vector, 'PIN', {addr: address, length: frames * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE}).fields.kind, PFNS);
   t.deepEqual(pfnsOf(vector, frames), Array.from({length: frames}, (_, i) => start / BigInt(PAGE) + BigInt(i)));
   close(vector);
   munmap(address, frames * PAGE);
@@ -137,7 +141,7 @@ test('/dev/fb0: the PFNs are those of the display\'s memory', t => {
 
 test('the aperture has its size, and no more can be mapped', t => {
   const {fields} = ioctl(device, 'INFO');
-  const size = fields['aperture_size'] ?? 0;
+  const size = fields.aperture_size ?? 0;
   t.is(size, 16 * 2 ** 20);
   t.is(errnoName(raw.syscall(SYS.mmap, 0, size + PAGE, PROT.READ, MAP.SHARED, device, 0)), 'EINVAL');
   t.is(errnoName(raw.syscall(SYS.mmap, 0, PAGE, PROT.READ, MAP.SHARED, device, size)), 'EINVAL');
@@ -189,13 +193,13 @@ for (const [words, change] of Object.entries(changes)) {
     const vector = createVector(device, 16);
     ioctl(vector, 'PIN', {addr: address, length: 16 * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
     t.is(poll(vector), 0);
-    t.is(ioctl(vector, 'STAT').fields['state'], uapi.FRAMEVEC_STATE_WRITE);
+    t.is(ioctl(vector, 'STAT').fields.state, uapi.FRAMEVEC_STATE_WRITE);
 
     change(address);
 
     t.is(poll(vector, 10_000), POLLPRI);
     const stat = ioctl(vector, 'STAT');
-    t.deepEqual([stat.result, stat.fields['state']], [0, uapi.FRAMEVEC_STATE_WRITE | uapi.FRAMEVEC_STATE_STALE]);
+    t.deepEqual([stat.result, stat.fields.state], [0, uapi.FRAMEVEC_STATE_WRITE | uapi.FRAMEVEC_STATE_STALE]);
     numbers.fill(0n);
     t.is(ioctl(vector, 'READ_PFNS', {count: 1, pfns: raw.address(numbers)}).result, 'ESTALE');
     t.is(ioctl(vector, 'EXTENTS', {capacity: 1, pfns: raw.address(numbers), counts: raw.address(counts)}).result, 'ESTALE');
@@ -205,7 +209,7 @@ for (const [words, change] of Object.entries(changes)) {
     const byte = new Uint8Array([1]);
     t.is(errnoName(raw.syscall(SYS.pread64, vector, byte, 1, 0)), 'ESTALE');
     t.is(errnoName(raw.syscall(SYS.pwrite64, vector, byte, 1, 0)), 'ESTALE');
-    t.is(ioctl(vector, 'UNPIN').fields['frames'], 16);
+    t.is(ioctl(vector, 'UNPIN').fields.frames, 16);
     t.is(poll(vector), 0);
 
     const fresh = aperture(16);
@@ -258,7 +262,7 @@ test('a partial snapshot watches over what it holds, and over nothing else', t =
   munmap(address + BigInt(4 * PAGE), 4 * PAGE);
   const vector = createVector(device, 8);
   const {fields} = ioctl(vector, 'PIN', {addr: address, length: 8 * PAGE, flags: uapi.FRAMEVEC_PIN_PARTIAL});
-  t.deepEqual([fields['frames'], fields['reason']], [4, uapi.FRAMEVEC_REASON_NO_MAPPING]);
+  t.deepEqual([fields.frames, fields.reason], [4, uapi.FRAMEVEC_REASON_NO_MAPPING]);
   const behind = mmap(4 * PAGE, {at: address + BigInt(4 * PAGE), flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED});
   munmap(behind, 4 * PAGE);
   t.is(poll(vector, 100), 0);
@@ -268,15 +272,47 @@ test('a partial snapshot watches over what it holds, and over nothing else', t =
   munmap(address + BigInt(PAGE), 3 * PAGE);
 });
 
-test('the end of a process makes the snapshots stale that it has given to others', t => {
-  const address = aperture(4);
-  // The child makes the vector, so it is the child's; the parent has the device open, not the vector.
-  const fd = createVector(device, 4);
-  ioctl(fd, 'PIN', {addr: address, length: 4 * PAGE});
-  t.is(poll(fd), 0);
-  munmap(address, 4 * PAGE);
-  t.is(poll(fd, 10_000), POLLPRI);
-  close(fd);
+test('a large device mapping is looked at page by page only where the kernel cannot answer a level up', t => {
+  const frames = 4096;
+  const leaves = ((ioctl(device, 'INFO').fields.features ?? 0) & uapi.FRAMEVEC_FEATURE_LEAVES) !== 0;
+  const looks = leaves || since([6, 12]) ? 'follow_pfnmap_start' : 'follow_pte';
+  t.is(leaves, since([6, 15]));
+  const tracing = '/sys/kernel/tracing';
+  const address = aperture(frames);
+  const vector = createVector(device, frames);
+  writeFileSync(`${tracing}/kprobe_events`, `p:framevec_look ${looks}`);
+  writeFileSync(`${tracing}/events/kprobes/framevec_look/enable`, '1');
+  const {result} = ioctl(vector, 'PIN', {addr: address, length: frames * PAGE});
+  const hits = Number(/framevec_look\s+(\d+)/.exec(readFileSync(`${tracing}/kprobe_profile`, 'utf8'))?.[1]);
+  writeFileSync(`${tracing}/events/kprobes/framevec_look/enable`, '0');
+  writeFileSync(`${tracing}/kprobe_events`, '');
+  t.is(result, 0);
+  // A huge page is looked at twice when it is not there yet. PREEMPT_RT has no huge pages.
+  if (leaves && !release().includes('-rt')) t.true(hits <= 2 * (frames / 512), `${hits} looks for ${frames} frames`);
+  else t.true(hits >= frames, `${hits} looks for ${frames} frames`);
+  t.is(pfnsOf(vector, frames).length, frames);
+  close(vector);
+  munmap(address, frames * PAGE);
+});
+
+test('the end of a process makes the snapshots stale that it has given to others', async t => {
+  const pair = new Int32Array(2);
+  must(SYS.socketpair, 1 /* AF_UNIX */, 1 /* SOCK_STREAM */, 0, pair);
+  const [mine = -1, theirs = -1] = pair;
+  const child = spawn(process.execPath, [fileURLToPath(new URL('other-process.js', import.meta.url)), 'give-snapshot'], {
+    stdio: ['ignore', 'ignore', 'inherit', theirs],
+  });
+  const vector = receive(mine);
+  t.is(ioctl(vector, 'STAT').fields.kind, PFNS);
+  t.is(poll(vector), 0);
+  t.is(pfnsOf(vector, 4).length, 4, 'numbers of another process, told to who may know them');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  t.is(poll(vector, 10_000), POLLPRI);
+  t.is(ioctl(vector, 'READ_PFNS', {count: 1, pfns: raw.address(numbers)}).result, 'ESTALE');
+  close(vector);
+  close(mine);
+  close(theirs);
 });
 
 function pageCounts(pfns: bigint[]): bigint[] {
@@ -305,9 +341,9 @@ test('to_pages takes no reference of a snapshot, and unpin puts none: the frames
     ioctl(vector, 'PIN', {addr: address, length: 64 * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
     t.is(ioctl(vector, 'TO_PAGES').result, 0);
     const {fields} = ioctl(vector, 'STAT');
-    t.deepEqual([fields['kind'], fields['state']], [PAGES, uapi.FRAMEVEC_STATE_WRITE], 'of kind pages, with no reference');
+    t.deepEqual([fields.kind, fields.state], [PAGES, uapi.FRAMEVEC_STATE_WRITE], 'of kind pages, with no reference');
     t.deepEqual(pfnsOf(vector, 64), pfns);
-    t.is(ioctl(vector, 'UNPIN').fields['frames'], 64);
+    t.is(ioctl(vector, 'UNPIN').fields.frames, 64);
   }
   t.deepEqual(pageCounts(pfns), before);
 
@@ -328,7 +364,7 @@ test('a snapshot turned into pages and back is the snapshot it was, and still go
   const pfns = pfnsOf(vector, 16);
   for (const [name, kind] of [['TO_PAGES', PAGES], ['TO_PAGES', PAGES], ['TO_PFNS', PFNS], ['TO_PFNS', PFNS], ['TO_PAGES', PAGES]] as const) {
     t.is(ioctl(vector, name).result, 0);
-    t.is(ioctl(vector, 'STAT').fields['kind'], kind);
+    t.is(ioctl(vector, 'STAT').fields.kind, kind);
     t.deepEqual(pfnsOf(vector, 16), pfns);
   }
   munmap(address, 16 * PAGE);
@@ -344,11 +380,11 @@ test('a pin turned into frame numbers is still a pin, and unpin puts it', t => {
   const pfns = pfnsOf(vector, 16);
   t.is(ioctl(vector, 'TO_PFNS').result, 0);
   const {fields} = ioctl(vector, 'STAT');
-  t.deepEqual([fields['kind'], fields['state']], [PFNS, uapi.FRAMEVEC_STATE_WRITE | uapi.FRAMEVEC_STATE_GOT_REF]);
+  t.deepEqual([fields.kind, fields.state], [PFNS, uapi.FRAMEVEC_STATE_WRITE | uapi.FRAMEVEC_STATE_GOT_REF]);
   t.deepEqual(pfnsOf(vector, 16), pfns);
   munmap(address, 16 * PAGE);
   t.is(poll(vector, 100), 0, 'a pin does not go stale');
-  t.is(ioctl(vector, 'UNPIN').fields['frames'], 16);
+  t.is(ioctl(vector, 'UNPIN').fields.frames, 16);
   t.is(statusFrames('VmPin'), 0);
   close(vector);
 });
