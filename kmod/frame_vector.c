@@ -176,6 +176,13 @@ static unsigned int framevec_get_pages(struct framevec *vec,
 	return done;
 }
 
+/* For loops of one step a frame, of which there may be a hundred million. */
+static void framevec_resched_at(unsigned int i)
+{
+	if (i % FRAMEVEC_BLOCK == 0)
+		cond_resched();
+}
+
 /* Fill the array with the pages of the numbers, all of which have one. */
 static void framevec_be_pages(struct framevec *vec)
 {
@@ -185,8 +192,10 @@ static void framevec_be_pages(struct framevec *vec)
 		return;
 	if (vec->linear)
 		framevec_spell_out(vec);
-	for (i = 0; i < vec->nr; i++)
+	for (i = 0; i < vec->nr; i++) {
 		vec->pages[i] = pfn_to_page(vec->pfns[i]);
+		framevec_resched_at(i);
+	}
 	vec->kind = FRAMEVEC_KIND_PAGES;
 }
 
@@ -382,8 +391,10 @@ void framevec_spell_out(struct framevec *vec)
 {
 	unsigned int i;
 
-	for (i = 0; i < vec->nr; i++)
+	for (i = 0; i < vec->nr; i++) {
 		vec->pfns[i] = vec->first_pfn + i;
+		framevec_resched_at(i);
+	}
 	vec->linear = false;
 }
 
@@ -417,6 +428,7 @@ int framevec_to_pages(struct framevec *vec, struct framevec_convert *arg)
 			arg->frame = i;
 			return -EINVAL;
 		}
+		framevec_resched_at(i);
 	}
 	framevec_be_pages(vec);
 	return 0;
@@ -443,9 +455,10 @@ int framevec_to_pfns(struct framevec *vec, struct framevec_convert *arg)
 		return -ENODATA;
 	if (framevec_stale(vec))
 		return -ESTALE;
-	if (vec->kind == FRAMEVEC_KIND_PAGES)
-		for (i = 0; i < vec->nr; i++)
-			vec->pfns[i] = page_to_pfn(vec->pages[i]);
+	for (i = 0; vec->kind == FRAMEVEC_KIND_PAGES && i < vec->nr; i++) {
+		vec->pfns[i] = page_to_pfn(vec->pages[i]);
+		framevec_resched_at(i);
+	}
 	vec->kind = FRAMEVEC_KIND_PFNS;
 	return 0;
 }
@@ -502,13 +515,14 @@ unsigned int framevec_next_extent(const struct framevec *vec, unsigned int i)
 	/* Blocks are noted of pinned frames only. */
 	if (!vec->got_ref) {
 		while (++i < vec->nr && framevec_pfn(vec, i) == pfn + (i - first))
-			;
+			framevec_resched_at(i);
 		return i;
 	}
 	while (i < vec->nr && framevec_pfn(vec, i) == pfn + (i - first)) {
 		block = framevec_block_of(vec, i);
 		end = framevec_block_end(vec, block, vec->nr);
 		i = test_bit(block, vec->whole) ? end : i + 1;
+		framevec_resched_at(i);
 	}
 	return i;
 }

@@ -49,7 +49,7 @@ static enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma
 {
 	unsigned long can_read = VM_READ, can_write = VM_WRITE;
 
-	if (flags & FRAMEVEC_PIN_FORCE) {
+	if ((flags & FRAMEVEC_PIN_FORCE) && !framevec_is_device(vma)) {
 		can_read |= VM_MAYREAD;
 		/* FOLL_FORCE breaks COW, and so never writes what is shared. */
 		if (!(vma->vm_flags & VM_SHARED))
