@@ -54,7 +54,7 @@ interface Slot {
  * no video hardware. qbuf() pins the memory; a device of one's own fills it through the kernel's view
  * of the frames; dqbuf() hands it back. A buffer that is queued again with the same address and
  * length keeps its pin. It takes device memory too ({@link DeviceMemory}), which V4L2 does not since
- * Linux 6.2, and notices when its mapping changes.
+ * December 2022, and notices when its mapping changes.
  *
  * The methods, and the errnos with which they refuse, are those of {@link V4l2Device}, so that the two
  * can be compared step by step.

@@ -66,6 +66,7 @@ interface Waiter {
 }
 
 const CLOSED = -1;
+const EBADF = -9;
 const EAGAIN = -11;
 const EINVAL = -22;
 
@@ -285,6 +286,8 @@ export class V4l2Device implements BufferQueue, Disposable {
       const answer = v4l2.dequeue(this.#handle, this.#type);
       if (answer >= 0) return this.#dequeued(answer);
       if (answer !== EAGAIN) throw this.#failed('dqbuf', answer);
+      // Once it has had a buffer, poll() would wait for the next one for ever.
+      if (!this.#queued.some(targets => targets !== undefined)) throw this.#failed('poll', EBADF);
       // To poll() an output device is ready as long as one of its buffers is not queued.
       if (rounds > 0) await setTimeout(1);
       const status = await this.#ready();

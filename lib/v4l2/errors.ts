@@ -98,8 +98,8 @@ export function queueFailed(errno: number, path: string, attempt: QueueAttempt):
   const access = attempt.direction === 'capture' ? 'for writing' : 'for reading';
   const pinned =
     `the driver could not pin the memory at ${where} ${access}: it is not mapped (any more), it is mapped without that ` +
-    'permission, or it is device memory (VM_IO, VM_PFNMAP), which V4L2 takes no more since Linux 6.2 (commit 6647e76ab623, ' +
-    'December 2022); UserptrQueue does';
+    'permission, or it is device memory (VM_IO, VM_PFNMAP), which V4L2 takes no more since December 2022 (commit ' +
+    '6647e76ab623); UserptrQueue does';
   const why: Record<string, string | undefined> = {
     EFAULT: pinned,
     EINVAL: queueFault(attempt) ?? `refused; if index and length are right, ${pinned}`,
