@@ -76,6 +76,7 @@ demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
 
 test: vm-ready test/native/build/Release/raw.node
+	@.ci/packages v4l-utils
 	@node dist/test/run.js --kernel $(KERNEL)
 
 # --- checks -----------------------------------------------------------------

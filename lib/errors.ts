@@ -521,7 +521,7 @@ export function noExternalBuffers(): FrameVectorError {
 
 /** close() of memory that a vector holds. */
 export function memoryPinned(): FrameVectorError {
-  return new FrameVectorError('close: the memory is pinned: unpin() or close() the vectors that hold it first', {
+  return new FrameVectorError('close: the memory is pinned, or queued to a device: unpin() or close() the vectors or the device that hold it first', {
     code: 'EBUSY',
     errno: -16,
   });

@@ -32,6 +32,8 @@ interface Tally {
 const DEVICES = [
   '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',
   '--with', 'cirrusfb',
+  // Video capture and output: of one plane, of many, and of a kind that takes no pointers of the user.
+  '--with', 'vivid,n_devs=3,node_types=0x101,0x101,0x101,multiplanar=1,2,1,allocators=0,0,1',
   '--append', 'secretmem.enable=1 memmap=16M!768M',
 ];
 

@@ -232,6 +232,7 @@ test.serial('what is wrong on purpose is refused in words, and the buffer is not
   t.throws(() => {
     memory.close();
   }, {code: 'EBUSY'});
+  device.close();
 });
 
 test.serial('device memory, which V4L2 once took, it refuses since 2022', t => {
