@@ -173,10 +173,11 @@ test.serial('close() wakes who waits, and a worker that ends while it waits leav
     import {V4l2Device, FrameVector} from ${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)};
     const device = V4l2Device.open(${JSON.stringify(device.path)});
     device.reqbufs(2);
-    device.qbuf(0, FrameVector.alloc(${bytes}));
+    const memory = FrameVector.alloc(${bytes});
+    device.qbuf(0, memory);
     device.streamon();
-    device.next();
     parentPort.postMessage('waits');
+    for (;;) device.qbuf((await device.next()).index, memory);
   `;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
