@@ -29,6 +29,13 @@ function withVector<T>(use: (fd: number) => T, capacity = 8): T {
   }
 }
 
+/** An address where nothing is. Not one that was unmapped: another thread would soon have something there. */
+function outOfBounds(): bigint {
+  const page = mmap(PAGE);
+  must(SYS.mprotect, page, PAGE, PROT.NONE);
+  return page;
+}
+
 /** For each ioctl: where it goes, and a call that succeeds. */
 const valid: Record<IoctlName, {on: 'device' | 'empty' | 'pinned'; fields: Fields}> = {
   INFO: {on: 'device', fields: {}},
@@ -102,8 +109,7 @@ for (const name of Object.keys(valid) as IoctlName[]) {
   });
 
   test(`${name} says EFAULT to a null pointer, a kernel address, and memory that is not mapped`, t => {
-    const hole = mmap(PAGE);
-    munmap(hole, PAGE);
+    const hole = outOfBounds();
     for (const pointer of [0n, 0xffff_ffff_8100_0000n, 0x8000_0000_0000_0000n, hole]) {
       t.deepEqual(issue(name, fd => ioctlAt(fd, name, pointer)), {result: 'EFAULT', frames: framesBefore(name)});
     }
@@ -111,11 +117,11 @@ for (const name of Object.keys(valid) as IoctlName[]) {
 
   test(`${name} says EFAULT to a struct that ends in a page that is not mapped`, t => {
     const pages = mmap(2 * PAGE);
-    munmap(pages + BigInt(PAGE), PAGE);
+    must(SYS.mprotect, pages + BigInt(PAGE), PAGE, PROT.NONE);
     const at = PAGE - length + 4;
     bytes(pages, PAGE).set(struct(name, valid[name].fields).subarray(0, length - 4), at);
     t.deepEqual(issue(name, fd => ioctlAt(fd, name, pages + BigInt(at))), {result: 'EFAULT', frames: framesBefore(name)});
-    munmap(pages, PAGE);
+    munmap(pages, 2 * PAGE);
   });
 
   if (name !== 'READ_PFNS') {
