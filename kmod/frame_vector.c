@@ -49,6 +49,17 @@ static unsigned int framevec_block_of(const struct framevec *vec, unsigned int i
 	return i < vec->head ? 0 : 1 + (i - vec->head) / FRAMEVEC_BLOCK;
 }
 
+/*
+ * Is there memory for the array? A vector that can't be had is to fail, and not
+ * to have somebody killed for it: by us, or by whoever needs the next page.
+ */
+static bool framevec_affordable(unsigned long capacity)
+{
+	const unsigned long size = capacity * sizeof(struct page *);
+
+	return size <= SZ_1M || (long)(size >> PAGE_SHIFT) <= si_mem_available() / 2;
+}
+
 /**
  * framevec_create() - a new, empty vector
  * @capacity: the most frames that it shall hold
@@ -58,22 +69,24 @@ static unsigned int framevec_block_of(const struct framevec *vec, unsigned int i
  */
 struct framevec *framevec_create(unsigned long capacity)
 {
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+			  __GFP_RETRY_MAYFAIL;
 	struct framevec *vec;
 
 	if (!capacity || capacity > FRAMEVEC_MAX_FRAMES || !current->mm)
 		return ERR_PTR(-EINVAL);
+	if (!framevec_affordable(capacity))
+		return ERR_PTR(-ENOMEM);
 
 	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);
 	if (!vec)
 		return ERR_PTR(-ENOMEM);
-	vec->pages = kvmalloc_array(capacity, sizeof(*vec->pages),
-				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	vec->pages = kvmalloc_array(capacity, sizeof(*vec->pages), gfp);
 	if (!vec->pages)
 		goto free_vec;
 	/* A range may begin and end inside a block. */
 	vec->whole = kvcalloc(BITS_TO_LONGS(capacity / FRAMEVEC_BLOCK + 2),
-			      sizeof(*vec->whole),
-			      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+			      sizeof(*vec->whole), gfp);
 	if (!vec->whole)
 		goto free_pages;
 

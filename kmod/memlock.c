@@ -35,16 +35,16 @@ unsigned int framevec_charge(struct mm_struct *mm, unsigned int want,
 	do {
 		n = want;
 		spare = used < limit ? limit - used : 0;
-		if (n > spare && !capable(CAP_IPC_LOCK)) {
+		if (n > spare && !capable(CAP_IPC_LOCK))
 			n = arg->flags & FRAMEVEC_PIN_PARTIAL ? spare : 0;
-			arg->reason = FRAMEVEC_REASON_MEMLOCK;
-			arg->memlock_need = want;
-			arg->memlock_used = used;
-			arg->memlock_limit = limit;
-			if (!n)
-				return 0;
-		}
-	} while (!atomic64_try_cmpxchg(&mm->pinned_vm, &used, used + n));
+	} while (n && !atomic64_try_cmpxchg(&mm->pinned_vm, &used, used + n));
+
+	if (n < want) {
+		arg->reason = FRAMEVEC_REASON_MEMLOCK;
+		arg->memlock_need = want;
+		arg->memlock_used = used;
+		arg->memlock_limit = limit;
+	}
 	return n;
 }
 
