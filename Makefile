@@ -2,6 +2,8 @@
 #
 #   make demo           the main job, in a VM: pin a buffer, look at its frames
 #   make test           every test, on the host and in the VM
+#   make test-matrix    the VM's tests on every kernel
+#   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make check          the linters, for every language here
 #   make vm RUN='...'   a shell command in the VM
 #   make load, unload   the module, in the kernel that runs here
@@ -22,7 +24,7 @@ native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec
 raw_src     := test/native/raw.cc test/native/binding.gyp
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build demo test check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
+.PHONY: all build demo test test-matrix test-debug test-packages check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -44,6 +46,19 @@ build/Release/framevec.node: $(native_src) | packages node_modules/.package-lock
 test/native/build/Release/raw.node: $(raw_src) | packages node_modules/.package-lock.json
 	$(step) "node-gyp: raw system calls for the tests" sh -c 'cd test/native && npx node-gyp configure $(nodedir) && npx node-gyp build'
 	@touch $@
+
+# What the tests run in the guest besides Node: static, so that every kernel and both word sizes will do.
+test_programs := $(addprefix test/native/build/,fail_nth fuzz compat64 compat32)
+test_cc       := gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -static -O1 -g -Wall -Wextra -Werror -pthread
+
+test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h
+	@.ci/packages gcc-multilib
+	@mkdir -p $(@D)
+	$(step) "gcc -m$*: compat" $(test_cc) -m$* -o $@ $<
+
+test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h
+	@mkdir -p $(@D)
+	$(step) "gcc: $*" $(test_cc) -o $@ $<
 
 dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
 	$(step) "tsc: the library" npx tsc
@@ -75,9 +90,23 @@ vm: vm-run
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
 
-test: vm-ready test/native/build/Release/raw.node
+test_ready := test/native/build/Release/raw.node $(test_programs) | test-packages
+
+test-packages:
 	@.ci/packages v4l-utils
+
+test: vm-ready $(test_ready)
 	@node dist/test/run.js --kernel $(KERNEL)
+
+# KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
+test-matrix: build $(test_ready)
+	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(ONLY)
+
+# The kernel is built once, and kept in the runner's cache: it says how long that takes.
+test-debug: build $(test_ready)
+	@.ci/packages flex bison bc libelf-dev libssl-dev
+	@$(fv) vm --kernel debug --prepare --install
+	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 
@@ -88,7 +117,7 @@ check-lib: dist/.tsbuildinfo
 
 check-native: node_modules/.package-lock.json
 	@.ci/packages clang-format
-	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h test/native/*.cc)
+	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h test/native/*.cc test/native/*.c test/native/*.h)
 
 check-kmod: vm-ready
 	@.ci/packages sparse perl
