@@ -11,10 +11,11 @@ import {findPayload} from '../lib/vm/bzimage.js';
 import {Cache, cacheDirectory, isHiddenInGuest} from '../lib/vm/cache.js';
 import {cpio} from '../lib/vm/cpio.js';
 import {isStaticElf} from '../lib/vm/elf.js';
+import {checkConfig} from '../lib/vm/debug-kernel.js';
 import {EndMark} from '../lib/vm/end-mark.js';
 import {EXIT} from '../lib/vm/errors.js';
 import {commandScript, guestEnvironment, initScript} from '../lib/vm/guest.js';
-import {KERNELS, findKernelKind} from '../lib/vm/kernels.js';
+import {KERNELS, KERNEL_NAMES, findKernelKind} from '../lib/vm/kernels.js';
 import {headline, scanLog} from '../lib/vm/log-scan.js';
 import {findWarnings} from '../lib/vm/module.js';
 import {installCommands} from '../lib/vm/programs.js';
@@ -40,7 +41,7 @@ function temporaryDirectory(remove: (undo: () => void) => void): string {
 test('help names every kernel, every status of the runner, and examples', (t) => {
   const {status, stdout} = framevecVm('--help');
   t.is(status, 0);
-  for (const {name} of KERNELS) {
+  for (const name of KERNEL_NAMES) {
     t.true(stdout.includes(name), name);
   }
   for (const code of Object.values(EXIT)) {
@@ -224,6 +225,7 @@ const HEALTHY = `
 [    0.000000] Linux version 6.1.0-56-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0)
 [    0.000000] Command line: console=ttyS0 WARNING: BUG: Call Trace:
 [    0.051000] Kernel command line: console=ttyS0 panic=-1
+[    0.000000] rcu: 	RCU callback double-/use-after-free debug is enabled.
 [    0.000000][    T0] x86/fpu: x87 FPU will use FXSAVE
 [    0.000000] RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable to RETBleed attacks, data leaks possible!
 [    0.000000] Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible via Spectre v2 BHB attacks!
@@ -346,6 +348,13 @@ test('a stream that breaks off is passed on to its last byte', (t) => {
 });
 
 // Kernels and packages
+
+test('a switch of the debug kernel that its dependencies have taken away, or put in, is an error', (t) => {
+  const asked = '# a remark\nCONFIG_KASAN=y\nCONFIG_UBSAN=n\nCONFIG_NR_CPUS=8\n';
+  t.notThrows(() => { checkConfig(asked, 'CONFIG_KASAN=y\n# CONFIG_UBSAN is not set\nCONFIG_NR_CPUS=8\n'); });
+  t.throws(() => { checkConfig(asked, '# CONFIG_KASAN is not set\nCONFIG_NR_CPUS=8\n'); }, {message: /: CONFIG_KASAN=y$/});
+  t.throws(() => { checkConfig(asked, 'CONFIG_KASAN=y\nCONFIG_UBSAN=y\nCONFIG_NR_CPUS=64\n'); }, {message: /: CONFIG_UBSAN=n, CONFIG_NR_CPUS=8$/});
+});
 
 test('every kernel has a generic and a real-time flavour', (t) => {
   t.deepEqual(

@@ -1,7 +1,7 @@
 /** `framevec vm`: a command in a disposable VM with a real kernel and the module. */
 import {writeFileSync} from 'node:fs';
 import {Command, InvalidArgumentError, Option} from 'commander';
-import {DEFAULTS, DEFAULT_KERNEL, EXIT, KERNELS, VmError, checkModuleFor, prepareVm, runVm, type VmResult} from '../vm/index.js';
+import {DEFAULTS, DEFAULT_KERNEL, EXIT, KERNEL_NAMES, VmError, checkModuleFor, prepareVm, runVm, type VmResult} from '../vm/index.js';
 import {isName, splitWords} from '../vm/shell.js';
 
 interface VmFlags {
@@ -53,7 +53,7 @@ export function vmCommand(): Command {
   return new Command('vm')
     .description("run a command on a real kernel with the module loaded: in a disposable VM over this machine's own files")
     .argument('[command...]', 'the command and its arguments, after --')
-    .option('--kernel <kernel>', `${KERNELS.map(({name}) => name).join(', ')}, host, or a kernel file`, DEFAULT_KERNEL)
+    .option('--kernel <kernel>', `${KERNEL_NAMES.join(', ')}, or a kernel file`, DEFAULT_KERNEL)
     .option('--modules <directory>', "where a kernel file's modules are")
     .option('--no-module', 'boot without framevec.ko')
     .option('--module-param <name=value>', 'a parameter of framevec.ko (repeatable)', collect)

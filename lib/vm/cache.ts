@@ -37,7 +37,7 @@ export class Cache {
   }
 
   /** A directory of the cache, made by `fill` unless it is there. An interrupted `fill` leaves nothing behind that counts. */
-  async entry(path: string, fill: (temporary: string) => Promise<void>): Promise<string> {
+  async entry(path: string, fill: (temporary: string) => Promise<void>, lock?: string): Promise<string> {
     if (existsSync(path)) {
       return path;
     }
@@ -51,7 +51,7 @@ export class Cache {
         renameSync(temporary, path);
       }
       return path;
-    });
+    }, lock);
   }
 
   writeJson(path: string, value: unknown): void {
@@ -63,15 +63,15 @@ export class Cache {
 
   /**
    * Runs `work` while no other process sets anything up. flock(1) holds the lock, so the kernel releases it however this
-   * process ends. Not to be nested.
+   * process ends. Not to be nested. What takes many minutes has a lock of its own, so that nobody else waits for it.
    */
-  async locked<T>(work: () => Promise<T>): Promise<T> {
+  async locked<T>(work: () => Promise<T>, lock = 'lock'): Promise<T> {
     const flock = findProgram('flock');
     if (flock === undefined) {
       throw new VmError('the program flock is missing; install the package util-linux');
     }
     // It holds the lock until its stdin closes, which happens when this process ends too.
-    const holder = spawn(flock, [this.path('lock'), 'sh', '-c', 'echo; exec cat >/dev/null'], {stdio: ['pipe', 'pipe', 'ignore']});
+    const holder = spawn(flock, [this.path(lock), 'sh', '-c', 'echo; exec cat >/dev/null'], {stdio: ['pipe', 'pipe', 'ignore']});
     await once(holder.stdout, 'data');
     try {
       return await work();

@@ -5,7 +5,8 @@ import {basename, dirname, join, resolve} from 'node:path';
 import {findPayload, writeVmlinux} from './bzimage.js';
 import type {Cache} from './cache.js';
 import {VmError} from './errors.js';
-import {DEFAULT_KERNEL, KERNELS, findKernelKind, type KernelKind, type Suite} from './kernels.js';
+import {buildDebugKernel} from './debug-kernel.js';
+import {DEBUG_KERNEL, DEFAULT_KERNEL, KERNEL_NAMES, findKernelKind, type KernelKind, type Suite} from './kernels.js';
 import {PackageSource, type PackageVersion} from './packages.js';
 import {must} from './programs.js';
 import type {Progress} from './progress.js';
@@ -23,6 +24,8 @@ export interface Kernel {
   /** Where `make -C` goes; undefined when there are no headers. */
   headers: string | undefined;
   makeArguments: readonly string[];
+  /** What this kernel's command line has besides. */
+  commandLine?: string;
   /** Tells one build of a release from the next in cache keys. */
   id: string;
 }
@@ -40,13 +43,16 @@ export async function findKernel(cache: Cache, progress: Progress, request: Kern
   if (kind !== undefined) {
     return await packagedKernel(cache, progress, kind, request.refresh ?? false);
   }
+  if (request.name === DEBUG_KERNEL) {
+    return await debugKernel(cache, progress, request.refresh ?? false);
+  }
   if (request.name === 'host') {
     return await installedKernel();
   }
   if (request.name.includes('/')) {
     return await kernelFile(request.name, request.modules);
   }
-  throw new VmError(`--kernel ${request.name}: unknown; one of ${KERNELS.map(({name}) => name).join(', ')}, host, or the path of a kernel file`);
+  throw new VmError(`--kernel ${request.name}: unknown; one of ${KERNEL_NAMES.join(', ')}, or the path of a kernel file`);
 }
 
 /** What the cache remembers of a kernel: its directory, made of these versions. */
@@ -158,6 +164,22 @@ async function arrange(tree: string, final: string, release: string): Promise<vo
     throw new VmError(`${basename(packed)} is packed in a way that is not known here`);
   }
   await writeVmlinux(payload, join(tree, 'vmlinux'));
+}
+
+async function debugKernel(cache: Cache, progress: Progress, refresh: boolean): Promise<Kernel> {
+  const {directory, release, id} = await buildDebugKernel(cache, progress, refresh);
+  return {
+    name: DEBUG_KERNEL,
+    release,
+    // It does not start by PVH.
+    image: join(directory, 'bzImage'),
+    modulesRoot: directory,
+    headers: join(directory, 'build'),
+    makeArguments: [],
+    // One report is seldom the only one, and of a leak the log shall say what it is.
+    commandLine: 'kasan_multi_shot kmemleak.verbose=1',
+    id,
+  };
 }
 
 /** The machine's own: the running one if its file is there, otherwise the newest that is installed. */

@@ -71,6 +71,12 @@ export const KERNELS: readonly KernelKind[] = VERSIONS.flatMap(({version, ...res
 
 export const DEFAULT_KERNEL = '6.1';
 
+/** Not a stock kernel: one that is built here, to find what a stock kernel does not see. */
+export const DEBUG_KERNEL = 'debug';
+
+/** All that --kernel knows by name. */
+export const KERNEL_NAMES: readonly string[] = [...KERNELS.map(({name}) => name), DEBUG_KERNEL, 'host'];
+
 export function findKernelKind(name: string): KernelKind | undefined {
   return KERNELS.find((kernel) => kernel.name === name);
 }

@@ -29,8 +29,8 @@ const COMPLAINTS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['trace', /^Call Trace:/],
 ];
 
-/** Lines that quote someone: the boot parameters, and the runner's own. */
-const QUOTING = /^(Kernel command line|Command line|Unknown kernel command line parameters)\b/;
+/** Lines that quote someone, the boot parameters, or that tell of a check which is in the kernel. */
+const QUOTING = /^(Kernel command line|Command line|Unknown kernel command line parameters)\b|\bdebug is enabled\.$/;
 
 const STAMP = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?/;
 

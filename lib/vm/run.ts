@@ -69,7 +69,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       cpus: options.cpus ?? DEFAULTS.cpus,
       image: setup.kernel.image,
       initramfs: setup.initramfs,
-      append: options.append ?? '',
+      append: [setup.kernel.commandLine, options.append].filter(Boolean).join(' '),
       extra: options.qemu ?? [],
       kernelLog: run.kernelLog,
       share: run.share,
