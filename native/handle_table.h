@@ -51,7 +51,7 @@ class HandleTable {
     if (Find(handle) == nullptr) return;
     uint32_t slot = static_cast<uint32_t>(handle) & kSlotMask;
     // Its members end in the reverse of their order, which an assignment would not keep.
-    { T gone = std::move(slots_[slot].value); }
+    { [[maybe_unused]] const T gone = std::move(slots_[slot].value); }
     slots_[slot].value = T();
     slots_[slot].used = false;
     slots_[slot].generation = (slots_[slot].generation + 1) & kGenerationMask;
