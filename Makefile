@@ -62,6 +62,9 @@ test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h
 
 dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
 	$(step) "tsc: the library" npx tsc
+	@chmod +x dist/lib/cli/main.js
+	@# So that npx finds this checkout's own command, and asks no registry for one.
+	@ln -sf ../../dist/lib/cli/main.js node_modules/.bin/framevec
 	@touch $@
 
 # --- the VM -----------------------------------------------------------------
