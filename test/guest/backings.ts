@@ -49,7 +49,7 @@ function file(path: string, length: number): number {
 const EXT4 = '/run/framevec-ext4';
 
 /** A local file system on a disk: ext4 in a loop device, made once. */
-function ext4(): string {
+export function ext4(): string {
   if (!existsSync(`${EXT4}/mounted`)) {
     mkdirSync(EXT4, {recursive: true});
     execFileSync('modprobe', ['-a', 'loop', 'ext4']);

@@ -31,7 +31,7 @@ export const SYS = {
 
 export const PROT = {NONE: 0, READ: 1, WRITE: 2} as const;
 export const MAP = {SHARED: 1, PRIVATE: 2, FIXED: 0x10, ANONYMOUS: 0x20, NORESERVE: 0x4000, POPULATE: 0x8000, HUGETLB: 0x40000, HUGE_2MB: 21 << 26} as const;
-export const MADV = {DONTNEED: 4, HUGEPAGE: 14, NOHUGEPAGE: 15, POPULATE_WRITE: 23, COLLAPSE: 25, SOFT_OFFLINE: 101, HWPOISON: 100} as const;
+export const MADV = {DONTNEED: 4, HUGEPAGE: 14, NOHUGEPAGE: 15, DONTFORK: 10, PAGEOUT: 21, POPULATE_WRITE: 23, COLLAPSE: 25, SOFT_OFFLINE: 101, HWPOISON: 100} as const;
 
 const names = new Map(Object.entries({...constants.errno, EHWPOISON: 133}).map(([name, number]) => [-number, name]));
 
