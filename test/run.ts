@@ -43,7 +43,7 @@ const debug = options.kernel === 'debug';
 const AVA = [ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : [])];
 // Gone with the module: what it held. An object is suspected only when it is some seconds old.
 const LEAK_SCAN = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
-  for scan in 1 2; do echo scan >/sys/kernel/debug/kmemleak; done; exit $status`;
+  for scan in 1 2; do echo scan >/sys/kernel/debug/kmemleak || exit 1; done; exit $status`;
 const guestCommand = (files: string[]): string[] =>
   [...(debug ? ['sh', '-c', LEAK_SCAN, 'sh'] : []), process.execPath, ...AVA, ...files];
 
