@@ -44,8 +44,8 @@ const valid: Record<IoctlName, {on: 'device' | 'empty' | 'pinned'; fields: Field
   PIN: {on: 'empty', fields: {addr: memory, length: 2 * PAGE}},
   UNPIN: {on: 'pinned', fields: {}},
   STAT: {on: 'pinned', fields: {}},
-  READ_PFNS: {on: 'pinned', fields: {count: 2, pfns: raw.address(numbers)}},
-  EXTENTS: {on: 'pinned', fields: {capacity: 2, pfns: raw.address(numbers), counts: raw.address(counts)}},
+  READ_PFNS: {on: 'pinned', fields: {count: 2, pfns: numbers}},
+  EXTENTS: {on: 'pinned', fields: {capacity: 2, pfns: numbers, counts}},
   TO_PAGES: {on: 'pinned', fields: {}},
   TO_PFNS: {on: 'pinned', fields: {}},
 };

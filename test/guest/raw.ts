@@ -85,7 +85,8 @@ const LAYOUTS = {
 } as const;
 
 export type IoctlName = keyof typeof LAYOUTS;
-export type Fields = Record<string, bigint | number>;
+/** A view stands for its address: so who holds the fields holds the memory that the kernel writes to. */
+export type Fields = Record<string, bigint | number | ArrayBufferView>;
 
 function numberOf(name: IoctlName): number {
   return uapi[`FRAMEVEC_IOC_${name}`];
@@ -100,7 +101,8 @@ export function struct(name: IoctlName, fields: Fields = {}): Uint8Array {
   for (const field of Object.keys(fields)) if (!known.has(field)) throw new Error(`${name} has no ${field}`);
   let at = 0;
   for (const [field, width] of layout) {
-    const value = BigInt(fields[field] ?? (field === 'size' ? length : 0));
+    const given = fields[field] ?? (field === 'size' ? length : 0);
+    const value = typeof given === 'object' ? raw.address(given) : BigInt(given);
     if (width === 4) data.setUint32(at, Number(BigInt.asUintN(32, value)), true);
     else data.setBigUint64(at, BigInt.asUintN(64, value), true);
     at += width;
