@@ -134,18 +134,18 @@ static int framevec_serve_read_pfns(struct file *file, struct framevec_cmd *cmd)
 		return -EPERM;
 	if (mutex_lock_interruptible(&desc->lock))
 		return -ERESTARTSYS;
-	if (vec->kind == FRAMEVEC_KIND_NONE)
-		ret = -ENODATA;
-	else if (framevec_stale(vec))
-		ret = -ESTALE;
-	else if (!arg->count || arg->first >= vec->nr ||
-		 arg->count > vec->nr - arg->first)
+	ret = framevec_check(vec);
+	if (ret)
+		goto unlock;
+	if (!arg->count || arg->first >= vec->nr ||
+	    arg->count > vec->nr - arg->first)
 		ret = -EINVAL;
 	else
 		ret = framevec_read_pfns(vec, arg->first, arg->count,
 					 u64_to_user_ptr(arg->pfns));
 	if (!ret && framevec_stale(vec))
 		ret = -ESTALE;
+unlock:
 	mutex_unlock(&desc->lock);
 	return ret;
 }
@@ -185,16 +185,16 @@ static int framevec_serve_extents(struct file *file, struct framevec_cmd *cmd)
 		return -EPERM;
 	if (mutex_lock_interruptible(&desc->lock))
 		return -ERESTARTSYS;
-	if (vec->kind == FRAMEVEC_KIND_NONE)
-		ret = -ENODATA;
-	else if (framevec_stale(vec))
-		ret = -ESTALE;
-	else if (!arg->capacity || arg->first >= vec->nr)
+	ret = framevec_check(vec);
+	if (ret)
+		goto unlock;
+	if (!arg->capacity || arg->first >= vec->nr)
 		ret = -EINVAL;
 	else
 		ret = framevec_tell_extents(vec, arg);
 	if (!ret && framevec_stale(vec))
 		ret = -ESTALE;
+unlock:
 	mutex_unlock(&desc->lock);
 	return ret ?: framevec_respond(cmd);
 }

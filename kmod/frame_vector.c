@@ -426,13 +426,13 @@ void framevec_spell_out(struct framevec *vec)
 int framevec_to_pages(struct framevec *vec, struct framevec_convert *arg)
 {
 	unsigned int i;
+	int ret;
 
 	arg->reason = FRAMEVEC_REASON_NONE;
 	arg->frame = 0;
-	if (vec->kind == FRAMEVEC_KIND_NONE)
-		return -ENODATA;
-	if (framevec_stale(vec))
-		return -ESTALE;
+	ret = framevec_check(vec);
+	if (ret)
+		return ret;
 	if (vec->kind == FRAMEVEC_KIND_PAGES)
 		return 0;
 	for (i = 0; i < vec->nr; i++) {
@@ -461,13 +461,13 @@ EXPORT_SYMBOL_GPL(framevec_to_pages);
 int framevec_to_pfns(struct framevec *vec, struct framevec_convert *arg)
 {
 	unsigned int i;
+	int ret;
 
 	arg->reason = FRAMEVEC_REASON_NONE;
 	arg->frame = 0;
-	if (vec->kind == FRAMEVEC_KIND_NONE)
-		return -ENODATA;
-	if (framevec_stale(vec))
-		return -ESTALE;
+	ret = framevec_check(vec);
+	if (ret)
+		return ret;
 	for (i = 0; vec->kind == FRAMEVEC_KIND_PAGES && i < vec->nr; i++) {
 		vec->pfns[i] = page_to_pfn(vec->pages[i]);
 		framevec_resched_at(i);

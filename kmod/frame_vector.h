@@ -112,4 +112,12 @@ static inline bool framevec_stale(const struct framevec *vec)
 	return framevec_snapshot_stale(&vec->snapshot);
 }
 
+/* Does the vector hold frames that may be used? 0, -ENODATA or -ESTALE. */
+static inline int framevec_check(const struct framevec *vec)
+{
+	if (vec->kind == FRAMEVEC_KIND_NONE)
+		return -ENODATA;
+	return framevec_stale(vec) ? -ESTALE : 0;
+}
+
 #endif /* _FRAMEVEC_FRAME_VECTOR_H */
