@@ -22,6 +22,7 @@ nodedir      := $(if $(wildcard $(node_headers)/node_api.h),--nodedir=$(abspath 
 
 native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec.h
 raw_src     := test/native/raw.cc test/native/binding.gyp
+peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
 .PHONY: all build demo test test-matrix test-debug test-packages check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
@@ -45,6 +46,10 @@ build/Release/framevec.node: $(native_src) | packages node_modules/.package-lock
 
 test/native/build/Release/raw.node: $(raw_src) | packages node_modules/.package-lock.json
 	$(step) "node-gyp: raw system calls for the tests" sh -c 'cd test/native && npx node-gyp configure $(nodedir) && npx node-gyp build'
+	@touch $@
+
+native/peers/build/Release/peers.node: $(peers_src) | packages node_modules/.package-lock.json
+	$(step) "node-gyp: the benchmark's peers" sh -c 'cd native/peers && npx node-gyp configure $(nodedir) && npx node-gyp build'
 	@touch $@
 
 # What the tests run in the guest besides Node: static, so that every kernel and both word sizes will do.
@@ -120,7 +125,7 @@ check-lib: dist/.tsbuildinfo
 
 check-native: node_modules/.package-lock.json
 	@.ci/packages clang-format
-	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h test/native/*.cc test/native/*.c test/native/*.h)
+	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h native/peers/*.cc native/peers/*.h test/native/*.cc test/native/*.c test/native/*.h)
 
 check-kmod: vm-ready
 	@.ci/packages sparse perl

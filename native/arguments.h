@@ -6,17 +6,12 @@
 
 #include <string>
 
-#include "environment.h"
 #include "view.h"
 
 namespace framevec {
 
 // What the exported functions have in common: their arguments, of the types that lib/ sends, and
 // their answer. False stands for an argument of another type.
-inline Environment& EnvironmentOf(const Napi::CallbackInfo& info) {
-  return *static_cast<Environment*>(info.Data());
-}
-
 inline Napi::Value Answer(const Napi::CallbackInfo& info, int value) {
   napi_value result = nullptr;
   // Can't fail but for a null argument.
@@ -59,9 +54,10 @@ inline bool Get(const Napi::CallbackInfo& info, size_t index, std::string* out) 
          napi_ok;
 }
 
-template <Napi::Function::Callback callback>
-void Export(Napi::Object exports, const char* name, Environment* env) {
-  exports.Set(name, Napi::Function::New<callback>(exports.Env(), name, env));
+// `data` is what the callback finds in its CallbackInfo.
+template <Napi::Function::Callback callback, typename Data>
+void Export(Napi::Object exports, const char* name, Data* data) {
+  exports.Set(name, Napi::Function::New<callback>(exports.Env(), name, data));
 }
 
 }  // namespace framevec

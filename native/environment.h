@@ -26,6 +26,11 @@ struct Environment {
   V4l2Table v4l2{page_size, &regions};
 };
 
+// The environment that Export() was given.
+inline Environment& EnvironmentOf(const Napi::CallbackInfo& info) {
+  return *static_cast<Environment*>(info.Data());
+}
+
 }  // namespace framevec
 
 #endif  // FRAMEVEC_ENVIRONMENT_H_

@@ -65,6 +65,11 @@ export interface Peer {
   readonly columns: readonly PeerColumn[];
   /** What of its figures is not as with the others; a table should say it. */
   readonly remark?: string | undefined;
+  /**
+   * Whether a part of a mapping can't be taken without cutting the mapping in two, and a huge page that
+   * lies across the cut into small ones, for all that come after. So: not on part of a huge page.
+   */
+  readonly splits?: boolean | undefined;
   /** Whether this kernel has it: found out by doing it once with a little memory. */
   available(): {readonly ok: true} | PeerAbsence;
   /**
@@ -78,9 +83,6 @@ export interface Peer {
 /** peers.node. A negative answer is -errno of the call that `step` names. */
 interface NativePeers {
   readonly open: (name: string, memory: ArrayBufferView, write: 0 | 1) => number;
-  readonly bytes: (handle: number) => number;
-  /** Doubles a pair yields. */
-  readonly columns: (handle: number) => number;
   readonly measure: (handle: number, iterations: number, samples: Float64Array) => number;
   /** A negative answer is -errno here, too: no loop takes less than a nanosecond. */
   readonly loop: (handle: number, iterations: number) => number;
@@ -114,7 +116,7 @@ class Session implements PeerSession {
     this.#peer = peer;
     this.#handle = handle;
     this.#memory = memory;
-    this.bytes = native.bytes(handle);
+    this.bytes = memory.byteLength;
   }
 
   measure(iterations: number, samples: Float64Array): void {
@@ -210,7 +212,7 @@ export const peers: readonly Peer[] = [
   }),
   peerOf({
     name: 'mlock', kind: 'peer', what: 'locked in memory, yet free to move: no device may use it',
-    acquire: 'mlock()', release: 'munlock()',
+    acquire: 'mlock()', release: 'munlock()', splits: true,
   }),
   peerOf({
     name: 'io_uring', kind: 'peer', what: 'fixed buffers of an io_uring',
