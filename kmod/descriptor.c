@@ -10,7 +10,9 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pid.h>
 #include <linux/poll.h>
+#include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -262,7 +264,10 @@ static void framevec_descriptor_fdinfo(struct seq_file *m, struct file *file)
 	static const char * const kinds[] = { "none", "pages", "pfns" };
 	struct framevec_descriptor *desc = file->private_data;
 	const struct framevec *vec = desc->vec;
+	struct pid_namespace *ns = proc_pid_ns(file_inode(m->file)->i_sb);
 
+	seq_printf(m, "framevec-id:\t%llu\n", vec->id);
+	seq_printf(m, "framevec-owner:\t%d\n", pid_nr_ns(vec->owner, ns));
 	seq_printf(m, "framevec-capacity:\t%u\n", vec->capacity);
 	/* A reader of /proc shall not wait for somebody's long pin. */
 	if (!mutex_trylock(&desc->lock)) {
@@ -276,6 +281,9 @@ static void framevec_descriptor_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "framevec-write:\t%d\n", vec->write);
 	seq_printf(m, "framevec-got-ref:\t%d\n", vec->got_ref);
 	seq_printf(m, "framevec-stale:\t%d\n", framevec_stale(vec));
+	if (vec->kind != FRAMEVEC_KIND_NONE)
+		seq_printf(m, "framevec-age-ms:\t%llu\n",
+			   framevec_held_ms(vec));
 	mutex_unlock(&desc->lock);
 }
 

@@ -4,10 +4,12 @@
  * new get_vaddr_pfns() helper" (2015) and Mel Gorman's review of it.
  */
 #include <linux/errno.h>
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -16,6 +18,7 @@
 #include "frame_vector.h"
 #include "memlock.h"
 #include "survey.h"
+#include "trace.h"
 
 /*
  * The most that one call of get_user_pages() is given. GUP-fast works with
@@ -26,6 +29,9 @@
 static bool allow_force;
 module_param(allow_force, bool, 0444);
 MODULE_PARM_DESC(allow_force, "allow FRAMEVEC_PIN_FORCE (default: N). You do not want this");
+
+/* A vector's address serves the next one, too; a trace is to tell them apart. */
+static atomic64_t framevec_last_id;
 
 bool framevec_force_allowed(void)
 {
@@ -94,6 +100,8 @@ struct framevec *framevec_create(unsigned long capacity)
 	vec->capacity = capacity;
 	vec->mm = current->mm;
 	mmgrab(vec->mm);
+	vec->owner = get_pid(task_tgid(current));
+	vec->id = atomic64_inc_return(&framevec_last_id);
 	return vec;
 
 free_pages:
@@ -244,20 +252,7 @@ static int framevec_pin_pages(struct framevec *vec, unsigned long start,
 	return 0;
 }
 
-/**
- * framevec_pin() - hold the frames behind a range of the current mm
- * @vec: an empty vector
- * @arg: what to hold, and what came of it: struct framevec_pin tells
- *
- * Frames of ordinary memory are pinned with FOLL_LONGTERM and charged to
- * mm->pinned_vm. A range that strides mappings of both kinds, or a hole, or
- * runs into a limit, is held up to there with FRAMEVEC_PIN_PARTIAL, and not at
- * all without.
- *
- * Return: 0, or a negative errno; the dictionary in uapi/framevec.h tells what
- * each of them means. arg->reason is more precise.
- */
-int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
+static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
 {
 	const u64 began = framevec_now(arg->flags & FRAMEVEC_PIN_TIMING);
 	unsigned long start, end, last, nr;
@@ -325,12 +320,51 @@ int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
 	vec->offset = arg->addr - start;
 	vec->length = min_t(u64, arg->length,
 			    ((u64)vec->nr << PAGE_SHIFT) - vec->offset);
+	vec->addr = arg->addr;
+	vec->since = get_jiffies_64();
 	arg->kind = vec->kind;
 	arg->offset = vec->offset;
 	arg->frames = vec->nr;
 	if (arg->flags & FRAMEVEC_PIN_TIMING)
 		arg->call_ns = ktime_get_ns() - began;
 	return 0;
+}
+
+/* Who traces is told the times, too, but not the caller who has not asked. */
+static int framevec_hold_traced(struct framevec *vec, struct framevec_pin *arg)
+{
+	const u32 flags = arg->flags;
+	int ret;
+
+	arg->flags |= FRAMEVEC_PIN_TIMING;
+	ret = framevec_hold(vec, arg);
+	arg->flags = flags;
+	trace_pin(vec, arg, ret);
+	if (!(flags & FRAMEVEC_PIN_TIMING)) {
+		arg->gup_ns = 0;
+		arg->call_ns = 0;
+	}
+	return ret;
+}
+
+/**
+ * framevec_pin() - hold the frames behind a range of the current mm
+ * @vec: an empty vector
+ * @arg: what to hold, and what came of it: struct framevec_pin tells
+ *
+ * Frames of ordinary memory are pinned with FOLL_LONGTERM and charged to
+ * mm->pinned_vm. A range that strides mappings of both kinds, or a hole, or
+ * runs into a limit, is held up to there with FRAMEVEC_PIN_PARTIAL, and not at
+ * all without.
+ *
+ * Return: 0, or a negative errno; the dictionary in uapi/framevec.h tells what
+ * each of them means. arg->reason is more precise.
+ */
+int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
+{
+	if (trace_pin_enabled())
+		return framevec_hold_traced(vec, arg);
+	return framevec_hold(vec, arg);
 }
 EXPORT_SYMBOL_GPL(framevec_pin);
 
@@ -346,8 +380,10 @@ EXPORT_SYMBOL_GPL(framevec_pin);
  */
 int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 {
-	const bool timing = arg->flags & FRAMEVEC_UNPIN_TIMING;
+	const bool asked = arg->flags & FRAMEVEC_UNPIN_TIMING;
+	const bool timing = asked || trace_unpin_enabled();
 	const u64 began = framevec_now(timing);
+	bool stale;
 	u64 before;
 
 	if (vec->kind == FRAMEVEC_KIND_NONE)
@@ -356,6 +392,7 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 	arg->frames = vec->nr;
 	arg->gup_ns = 0;
 	arg->call_ns = 0;
+	stale = framevec_stale(vec);
 	framevec_snapshot_drop(&vec->snapshot);
 	if (vec->got_ref) {
 		framevec_be_pages(vec);
@@ -364,6 +401,13 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 		arg->gup_ns = framevec_now(timing) - before;
 		framevec_refund(vec->mm, vec->nr);
 	}
+	if (timing)
+		arg->call_ns = ktime_get_ns() - began;
+	trace_unpin(vec, arg, stale);
+	if (!asked) {
+		arg->gup_ns = 0;
+		arg->call_ns = 0;
+	}
 	vec->kind = FRAMEVEC_KIND_NONE;
 	vec->got_ref = false;
 	vec->write = false;
@@ -371,8 +415,7 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 	vec->nr = 0;
 	vec->offset = 0;
 	vec->length = 0;
-	if (timing)
-		arg->call_ns = ktime_get_ns() - began;
+	vec->addr = 0;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(framevec_unpin);
@@ -389,6 +432,7 @@ void framevec_destroy(struct framevec *vec)
 
 	framevec_unpin(vec, &unpin);
 	framevec_snapshot_destroy(&vec->snapshot);
+	put_pid(vec->owner);
 	mmdrop(vec->mm);
 	kvfree(vec->whole);
 	kvfree(vec->pages);

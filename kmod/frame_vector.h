@@ -5,7 +5,9 @@
 #ifndef _FRAMEVEC_FRAME_VECTOR_H
 #define _FRAMEVEC_FRAME_VECTOR_H
 
+#include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/pid.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -21,6 +23,8 @@
 /**
  * struct framevec - a frame vector
  * @mm: the mm that created the vector, the only one to pin with it
+ * @owner: the process that created it
+ * @id: its name in traces and fdinfo, which no other vector has or will have
  * @kind: what the vector holds
  * @got_ref: the frames were pinned, unpin must put them. Apart from @kind:
  *	a snapshot stays one when it is turned into pages
@@ -32,6 +36,8 @@
  * @offset: bytes from the start of the first frame to the first byte
  * @head: frames in the first block
  * @length: bytes held
+ * @addr: user address of the first byte
+ * @since: jiffies when it was held
  * @first_pfn: see @linear
  * @whole: a bit for each block whose frames follow each other
  * @pages: the frames of kind pages
@@ -59,6 +65,8 @@
  */
 struct framevec {
 	struct mm_struct *mm;
+	struct pid *owner;
+	u64 id;
 	enum framevec_kind kind;
 	bool got_ref;
 	bool write;
@@ -68,6 +76,8 @@ struct framevec {
 	unsigned int offset;
 	unsigned int head;
 	u64 length;
+	u64 addr;
+	u64 since;
 	unsigned long first_pfn;
 	unsigned long *whole;
 	union {
@@ -104,6 +114,12 @@ static inline unsigned long framevec_pfn(const struct framevec *vec,
 	if (vec->kind == FRAMEVEC_KIND_PAGES)
 		return page_to_pfn(vec->pages[i]);
 	return vec->linear ? vec->first_pfn + i : vec->pfns[i];
+}
+
+/* For how long it has held them, as finely as the kernel's tick. */
+static inline u64 framevec_held_ms(const struct framevec *vec)
+{
+	return jiffies64_to_msecs(get_jiffies_64() - vec->since);
 }
 
 /* Has the mapping of a snapshot changed? Never true of pinned frames. */

@@ -14,6 +14,7 @@
 #include "frame_vector.h"
 #include "snapshot.h"
 #include "survey.h"
+#include "trace.h"
 
 static bool framevec_invalidate(struct mmu_interval_notifier *notifier,
 				const struct mmu_notifier_range *range,
@@ -22,6 +23,7 @@ static bool framevec_invalidate(struct mmu_interval_notifier *notifier,
 	struct framevec_snapshot *snapshot =
 		container_of(notifier, struct framevec_snapshot, notifier);
 	unsigned long irq;
+	bool news;
 
 	/* clear_refs: covers the whole mm and changes no mapping. */
 	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
@@ -29,9 +31,14 @@ static bool framevec_invalidate(struct mmu_interval_notifier *notifier,
 
 	raw_spin_lock_irqsave(&snapshot->lock, irq);
 	mmu_interval_set_seq(notifier, cur_seq);
+	news = snapshot->taken && !snapshot->stale;
 	WRITE_ONCE(snapshot->stale, true);
 	raw_spin_unlock_irqrestore(&snapshot->lock, irq);
 
+	/* The vector stays: whoever drops the watch waits for this callback. */
+	if (news)
+		trace_stale(container_of(snapshot, struct framevec, snapshot),
+			    range);
 	irq_work_queue(&snapshot->wake);
 	return true;
 }
@@ -78,6 +85,7 @@ void framevec_snapshot_drop(struct framevec_snapshot *snapshot)
 		return;
 	mmu_interval_notifier_remove(&snapshot->notifier);
 	snapshot->active = false;
+	snapshot->taken = false;
 	WRITE_ONCE(snapshot->stale, false);
 }
 
@@ -208,8 +216,10 @@ static int framevec_watch(struct framevec *vec, unsigned long start,
 
 		raw_spin_lock_irqsave(&snapshot->lock, irq);
 		again = mmu_interval_read_retry(&snapshot->notifier, seq);
-		if (!again)
+		if (!again) {
 			WRITE_ONCE(snapshot->stale, false);
+			snapshot->taken = true;
+		}
 		raw_spin_unlock_irqrestore(&snapshot->lock, irq);
 
 		/* Somebody may change the mapping faster than we can look. */

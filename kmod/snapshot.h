@@ -18,9 +18,10 @@ struct framevec_pin;
 /**
  * struct framevec_snapshot - the watch over a device mapping
  * @notifier: hears of every change of the mapping
- * @lock: guards @stale and the notifier's sequence, and is held by whoever
+ * @lock: guards @taken, @stale and the notifier's sequence, and is held by whoever
  *	uses frames of the snapshot
  * @active: @notifier is inserted; guarded by the caller's lock on the vector
+ * @taken: the numbers are noted, and @stale is about them
  * @stale: the mapping has changed since the numbers were noted
  * @prot: the mapping's protection, for its caching mode
  * @readers: poll() waits here
@@ -43,6 +44,7 @@ struct framevec_snapshot {
 	struct mmu_interval_notifier notifier;
 	raw_spinlock_t lock;	/* see above */
 	bool active;
+	bool taken;
 	bool stale;
 	pgprot_t prot;
 	wait_queue_head_t readers;
