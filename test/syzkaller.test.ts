@@ -50,7 +50,7 @@ function options(type: string): string[] {
 
 function bytesOf(type: string): number {
   if (/^(?:vma64$|ptr64\[)/.test(type)) return 8;
-  if (/^fd_/.test(type)) return 4;
+  if (type.startsWith("fd_")) return 4;
   const int = /^int(\d+)/.exec(type) ?? /^int(\d+)$/.exec(options(type).at(-1) ?? '');
   if (int?.[1] === undefined) throw new Error(`the test can't tell the size of ${type}`);
   return Number(int[1]) / 8;
