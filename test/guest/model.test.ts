@@ -1,0 +1,44 @@
+/**
+ * Random sequences of steps, against a model of what each of them comes to (test/guest/model/world.ts). A sequence that fails is
+ * made as short as it can be, and the message says how to run it again: FRAMEVEC_MODEL_SEED, _PATH and _REPLAY. FRAMEVEC_MODEL_RUNS
+ * says how many sequences.
+ */
+import test from 'ava';
+import fc from 'fast-check';
+import {agree, commands} from './model/commands.js';
+import {System} from './model/system.js';
+import {World} from './model/world.js';
+import {endsBalanced} from './oracles.js';
+
+endsBalanced(test);
+
+const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs} = process.env;
+const numRuns = Number(runs ?? 120);
+
+test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, t => {
+  t.timeout(30 * 60_000);
+  const done = new Map<string, number>();
+  const report = fc.check(fc.property(
+    fc.commands(commands, {maxCommands: 60, size: 'max', ...(replayPath === undefined ? {} : {replayPath})}),
+    steps => {
+      const world = new World();
+      const system = new System();
+      try {
+        fc.modelRun(() => ({model: world, real: system}), steps);
+        for (const step of fc.stringify(steps).match(/\b[a-z]\w*(?=\()/gi) ?? []) done.set(step, (done.get(step) ?? 0) + 1);
+        agree(world, system);
+      } finally {
+        system.end();
+      }
+    },
+  ), {numRuns, endOnFailure: false, ...(seed === undefined ? {} : {seed: Number(seed)}), ...(path === undefined ? {} : {path})});
+
+  t.log(`seed ${report.seed}; steps: ${[...done].map(([step, n]) => `${step} ${n}`).join(', ')}`);
+  if (report.failed) {
+    const replay = /replayPath="([^"]*)"/.exec(fc.stringify(report.counterexample?.[0]))?.[1] ?? '';
+    t.fail(`FRAMEVEC_MODEL_SEED=${report.seed} FRAMEVEC_MODEL_PATH=${report.counterexamplePath ?? ''} FRAMEVEC_MODEL_REPLAY=${replay}\n`
+      + `after ${report.numRuns} sequences, made shorter ${report.numShrinks} times:\n${fc.stringify(report.counterexample?.[0])}\n`
+      + String(report.errorInstance instanceof Error ? report.errorInstance.stack : report.errorInstance));
+  }
+  t.false(report.failed);
+});
