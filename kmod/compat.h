@@ -35,6 +35,20 @@ static inline void framevec_unpin_run(struct page **pages, unsigned long n,
 #endif
 }
 
+/*
+ * A longterm pin for read of private file memory is given a copy of its own,
+ * since 6.2, by a fault that unshares. Where a huge page of the page cache is
+ * mapped there, that fault never ends (seen on 6.12 and 7.3, and only SIGKILL
+ * helps): each turn splits the huge page and maps it again. A write fault makes
+ * the same copy, page by page; FOLL_FORCE is for mappings that may not be written,
+ * whose protection it leaves as it is.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define FRAMEVEC_COPY_FLAGS	(FOLL_WRITE | FOLL_FORCE)
+#else
+#define FRAMEVEC_COPY_FLAGS	0
+#endif
+
 /**
  * struct framevec_leaf - what a page table says of an address
  * @pfn: the frame at the address

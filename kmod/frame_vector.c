@@ -150,11 +150,13 @@ static void framevec_put_pages(struct framevec *vec, unsigned int nr,
  */
 static unsigned int framevec_get_pages(struct framevec *vec,
 				       unsigned long start, unsigned int nr,
+				       bool private_file,
 				       struct framevec_pin *arg, int *err)
 {
 	const bool timing = arg->flags & FRAMEVEC_PIN_TIMING;
-	unsigned int gup_flags = FOLL_LONGTERM;
+	unsigned int gup_flags = FOLL_LONGTERM, copy_flags;
 	unsigned int block = 0, first = 0, done = 0, end;
+	unsigned long addr, stop;
 	u64 before;
 	int ret;
 
@@ -166,9 +168,14 @@ static unsigned int framevec_get_pages(struct framevec *vec,
 
 	while (done < nr) {
 		end = framevec_block_end(vec, block, nr);
+		addr = start + ((unsigned long)done << PAGE_SHIFT);
+		stop = start + ((unsigned long)end << PAGE_SHIFT);
+		copy_flags = 0;
+		if (private_file && framevec_private_file(vec->mm, addr, &stop))
+			copy_flags = FRAMEVEC_COPY_FLAGS;
 		before = framevec_now(timing);
-		ret = pin_user_pages_fast(start + ((unsigned long)done << PAGE_SHIFT),
-					  end - done, gup_flags,
+		ret = pin_user_pages_fast(addr, (stop - addr) >> PAGE_SHIFT,
+					  gup_flags | copy_flags,
 					  vec->pages + done);
 		arg->gup_ns += framevec_now(timing) - before;
 		if (ret <= 0) {
@@ -222,7 +229,8 @@ static void framevec_be_pages(struct framevec *vec)
 
 /* Charge, pin, and refund what was not pinned. */
 static int framevec_pin_pages(struct framevec *vec, unsigned long start,
-			      unsigned int nr, struct framevec_pin *arg)
+			      unsigned int nr, bool private_file,
+			      struct framevec_pin *arg)
 {
 	const bool partial = arg->flags & FRAMEVEC_PIN_PARTIAL;
 	unsigned int charged, got;
@@ -234,7 +242,7 @@ static int framevec_pin_pages(struct framevec *vec, unsigned long start,
 	if (!charged)
 		return -ENOMEM;
 
-	got = framevec_get_pages(vec, start, charged, arg, &err);
+	got = framevec_get_pages(vec, start, charged, private_file, arg, &err);
 	if (got < charged) {
 		arg->fail_addr = start + ((unsigned long)got << PAGE_SHIFT);
 		arg->reason = framevec_diagnose(vec->mm, arg->fail_addr,
@@ -311,7 +319,7 @@ static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
 	if (survey.kind == FRAMEVEC_KIND_PFNS)
 		ret = framevec_snapshot_take(vec, start, nr, arg);
 	else
-		ret = framevec_pin_pages(vec, start, nr, arg);
+		ret = framevec_pin_pages(vec, start, nr, survey.private_file, arg);
 	if (ret)
 		return ret;
 

@@ -43,6 +43,13 @@ static bool framevec_is_secret(const struct vm_area_struct *vma)
 	       file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
 }
 
+static bool framevec_is_private_file(const struct vm_area_struct *vma)
+{
+	return vma->vm_file &&
+	       (vma->vm_flags & (VM_SHARED | VM_MAYWRITE | VM_HUGETLB)) ==
+	       VM_MAYWRITE;
+}
+
 /* Why can't the memory of @vma be held, if it can't? */
 static enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma,
 						unsigned int flags)
@@ -96,6 +103,7 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 	survey->kind = FRAMEVEC_KIND_NONE;
 	survey->reason = FRAMEVEC_REASON_NONE;
 	survey->end = start;
+	survey->private_file = false;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
@@ -114,11 +122,38 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 			break;
 		survey->kind = kind;
 		survey->end = vma->vm_end;
+		survey->private_file |= !(flags & FRAMEVEC_PIN_WRITE) &&
+					framevec_is_private_file(vma);
 	} while (survey->end < end);
 	mmap_read_unlock(mm);
 
 	survey->end = min(survey->end, end);
 	return 0;
+}
+
+/**
+ * framevec_private_file() - is this private file memory?
+ * @mm: current->mm
+ * @addr: the address
+ * @end: brought forward to where the mapping ends, if that is earlier
+ *
+ * Return: whether it is; false if the task is being killed.
+ */
+bool framevec_private_file(struct mm_struct *mm, unsigned long addr,
+			   unsigned long *end)
+{
+	struct vm_area_struct *vma;
+	bool private = false;
+
+	if (mmap_read_lock_killable(mm))
+		return false;
+	vma = find_vma(mm, addr);
+	if (vma && vma->vm_start <= addr) {
+		private = framevec_is_private_file(vma);
+		*end = min(*end, vma->vm_end);
+	}
+	mmap_read_unlock(mm);
+	return private;
 }
 
 /* Is the page at @addr beyond the last one of its file? */

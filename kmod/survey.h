@@ -18,16 +18,20 @@ struct vm_area_struct;
  * @kind: what can be held of it; NONE if not even its first page
  * @reason: why it ends before the end of the range
  * @end: the first address that can't be held, or the end of the range
+ * @private_file: there is private file memory in it, to be pinned for read
  */
 struct framevec_survey {
 	enum framevec_kind kind;
 	enum framevec_reason reason;
 	unsigned long end;
+	bool private_file;
 };
 
 int framevec_survey(struct mm_struct *mm, unsigned long start,
 		    unsigned long end, unsigned int flags,
 		    struct framevec_survey *survey);
+bool framevec_private_file(struct mm_struct *mm, unsigned long addr,
+			   unsigned long *end);
 bool framevec_is_device(const struct vm_area_struct *vma);
 enum framevec_reason framevec_errno_reason(int err);
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,

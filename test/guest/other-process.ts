@@ -5,6 +5,7 @@
 import {openSync} from 'node:fs';
 import {FrameVector} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
+import {backings} from './backings.js';
 import {MAP, PAGE, createVector, ioctl, mmap, raw, receive, send} from './raw.js';
 
 const [, , what = ''] = process.argv;
@@ -53,6 +54,13 @@ switch (what) {
       ioctl(fd, 'PIN', {addr: memory, length: frames * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
       ioctl(fd, 'UNPIN');
     }
+  }
+  case 'pin-private-huge-file': {
+    const {address, length} = backings['tmpfs file of huge pages, private'](2 ** 22);
+    const fd = createVector(openSync(uapi.FRAMEVEC_DEVICE, 'r+'), length / PAGE);
+    const pin = ioctl(fd, 'PIN', {addr: address, length});
+    say({result: pin.result, frames: pin.fields.frames});
+    break;
   }
   case 'give-snapshot': {
     const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
