@@ -6,7 +6,8 @@
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make check          the linters, for every language here
 #   make vm RUN='...'   a shell command in the VM
-#   make load, unload   the module, in the kernel that runs here
+#   make load, unload   the module, in the kernel that runs here, until it boots
+#   make install        the module, on this machine, by dkms; make uninstall
 #
 # KERNEL=6.1 chooses the VM's kernel.
 
@@ -25,7 +26,7 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build demo test test-matrix test-debug test-packages check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
+.PHONY: all build prebuild install uninstall demo test test-matrix test-debug test-packages check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -39,6 +40,15 @@ packages:
 node_modules/.package-lock.json: package.json package-lock.json
 	$(step) "npm ci" npm ci --ignore-scripts
 	@touch $@
+
+# What `npm pack` puts into the package, so that nobody needs a compiler.
+prebuilt := dist/prebuilds/$(shell node -p 'process.platform + "-" + process.arch')-glibc/framevec.node
+
+prebuild: build $(prebuilt)
+
+$(prebuilt): build/Release/framevec.node
+	@mkdir -p $(@D)
+	$(step) "strip: the prebuilt addon" strip --strip-unneeded -o $@ $<
 
 build/Release/framevec.node: $(native_src) | packages node_modules/.package-lock.json
 	$(step) "node-gyp: the addon" sh -c 'npx node-gyp configure $(nodedir) && npx node-gyp build'
@@ -140,6 +150,14 @@ load:
 
 unload:
 	$(step) "rmmod" $(if $(filter 0,$(shell id -u)),,sudo) rmmod framevec
+
+as_root := $(if $(filter 0,$(shell id -u)),,sudo)
+
+install: build
+	@$(as_root) $(fv) module install
+
+uninstall: build
+	@$(as_root) $(fv) module uninstall
 
 clean:
 	rm -rf build dist

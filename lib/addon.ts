@@ -1,7 +1,7 @@
 /** The addon: finds it, and says what it offers. Its numbers are those of native/exchange.h. */
 import bindings from 'bindings';
-import {fileURLToPath} from 'node:url';
 import {addonMissing} from './errors.js';
+import {PACKAGE_ROOT} from './package.js';
 
 /** Indices into {@link Addon.exchange}; a test compares them with native/exchange.h. */
 export const FIELD_HANDLE = 0;
@@ -141,6 +141,9 @@ export interface Addon {
   readonly detach: (buffer: ArrayBuffer) => number;
 }
 
+/** The folder of `make prebuild` that is for a machine like this; with another C library than glibc it does not load. */
+const PREBUILT = `${process.platform}-${process.arch}-glibc`;
+
 /**
  * Loads framevec.node of the package at `root`: the one that was built there, else the prebuilt one.
  *
@@ -150,11 +153,11 @@ export function loadAddon(root: string): Addon {
   const options = {
     bindings: 'framevec',
     module_root: root,
-    prebuilt: `${process.platform}-${process.arch}`,
+    prebuilt: PREBUILT,
     try: [
       ['module_root', 'build', 'Release', 'bindings'],
       ['module_root', 'build', 'Debug', 'bindings'],
-      ['module_root', 'prebuilds', 'prebuilt', 'bindings'],
+      ['module_root', 'dist', 'prebuilds', 'prebuilt', 'bindings'],
     ],
   };
   try {
@@ -164,5 +167,4 @@ export function loadAddon(root: string): Addon {
   }
 }
 
-/** dist/lib/addon.js lies two below the package. */
-export const addon = loadAddon(fileURLToPath(new URL('../../', import.meta.url)));
+export const addon = loadAddon(PACKAGE_ROOT);

@@ -267,13 +267,17 @@ export function vectorBusy(): FrameVectorError {
   });
 }
 
+/** Where the machine is the matter and not the call: who looks at the rest of it, too. */
+const DOCTOR = '. `npx framevec doctor` looks at the whole machine';
+
 /** No framevec.node, or one that does not load. */
 export function addonMissing(root: string, cause: unknown): FrameVectorError {
   const tries = (cause as {tries?: unknown} | null)?.tries;
+  const here = `${process.platform}-${process.arch}`;
   const why = Array.isArray(tries)
-    ? `framevec.node is not built. Looked for:\n${tries.map(path => `  ${String(path)}`).join('\n')}\n`
-    : `framevec.node does not load: ${cause instanceof Error ? cause.message : String(cause)}\n`;
-  return new FrameVectorError(`${why}Build it with \`npx node-gyp rebuild\` in ${root}, or \`npm rebuild framevec\``, {
+    ? `framevec.node is not built, and the package has none that was built for ${here}. Looked for:\n${tries.map(path => `  ${String(path)}`).join('\n')}\n`
+    : `framevec.node does not load: ${cause instanceof Error ? cause.message : String(cause)}\nThe one in the package is for glibc. `;
+  return new FrameVectorError(`${why}Build it with python3, make and g++: \`npx node-gyp rebuild -C ${root}\``, {
     code: 'ERR_FRAMEVEC_ADDON',
     cause,
   });
@@ -285,27 +289,27 @@ export function deviceUnavailable(errno: number): FrameVectorError {
   const details = {syscall: 'open', path: FRAMEVEC_DEVICE};
   if (name === 'ENOENT' || name === 'ENXIO' || name === 'ENODEV') {
     return new FrameVectorError(
-      `no ${FRAMEVEC_DEVICE}: the kernel module is not loaded here. Load it with \`make load\` (as root), ` +
-        'or run the program in a VM that has it: `npx framevec vm -- COMMAND`',
+      `no ${FRAMEVEC_DEVICE}: the kernel module is not loaded here. Install it with \`sudo npx framevec module install\`, ` +
+        `or run the program in a VM that has it: \`npx framevec vm -- COMMAND\`${DOCTOR}`,
       {code: 'ENODEV', errno: -19, ...details},
     );
   }
   if (name === 'EACCES' || name === 'EPERM') {
     return new FrameVectorError(
       `${FRAMEVEC_DEVICE} may not be opened by this user: it belongs to root, or to the group framevec where the udev ` +
-        'rule is installed. Join that group (`usermod -aG framevec USER`, then log in again), or run as root',
+        `rule is installed. Join that group (\`usermod -aG framevec USER\`, then log in again), or run as root${DOCTOR}`,
       {code: name, errno, ...details},
     );
   }
-  return new FrameVectorError(`${FRAMEVEC_DEVICE} can't be opened: ${name}`, {code: name, errno, ...details});
+  return new FrameVectorError(`${FRAMEVEC_DEVICE} can't be opened: ${name}${DOCTOR}`, {code: name, errno, ...details});
 }
 
 /** The module speaks another ABI; `abi` is undefined if the device is not framevec's at all. */
 export function abiMismatch(abi: number | undefined): FrameVectorError {
   const found = abi === undefined ? `${FRAMEVEC_DEVICE} is not framevec's device` : `the loaded module speaks ABI ${abi}`;
   return new FrameVectorError(
-    `${found}, and this package speaks ABI ${FRAMEVEC_ABI}: build and load the module of this package ` +
-      '(`make load`), or run in its VM (`npx framevec vm -- COMMAND`)',
+    `${found}, and this package speaks ABI ${FRAMEVEC_ABI}: install the module of this package ` +
+      `(\`sudo npx framevec module install\`), or run in its VM (\`npx framevec vm -- COMMAND\`)${DOCTOR}`,
     {code: 'ERR_FRAMEVEC_ABI', syscall: 'ioctl(FRAMEVEC_IOC_INFO)'},
   );
 }
@@ -361,7 +365,7 @@ export function stopInWords(stop: Place, pageSize: number): string {
       const {used = 0, limit = 0} = stop.memlock ?? {};
       return (
         `RLIMIT_MEMLOCK allows ${kib(limit)} and ${kib(used)} are pinned already: raise it with ` +
-        '`ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK'
+        `\`ulimit -l\`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK${DOCTOR}`
       );
     }
     case 'interrupted':
@@ -433,7 +437,7 @@ export function vectorFailed(method: VectorMethod, errno: number, place?: Place)
     ENODATA: 'the vector holds no frames: pin() first',
     EPERM:
       'frame numbers are told only to CAP_SYS_ADMIN, as in /proc/PID/pagemap: run as root. ' +
-      `Everything else works without${method === 'extents' ? ', {pfns: false} too' : ''}`,
+      `Everything else works without${method === 'extents' ? ', {pfns: false} too' : ''}${DOCTOR}`,
     ESTALE: STALE,
     EBADF: 'the frames are held for reading: pin with {write: true}',
     ENOSPC: 'the offset is at the end of the range that is held, or beyond it: its byteLength tells where that is',
@@ -452,7 +456,7 @@ export function allocFailed(errno: number, bytes: number, hugePages: string | bo
     const file = `/sys/kernel/mm/hugepages/hugepages-${kb}kB/nr_hugepages`;
     why =
       code === 'ENOMEM'
-        ? `the kernel has too few ${hugePages} pages reserved: \`echo ${Math.ceil(bytes / unit)} > ${file}\` (as root)`
+        ? `the kernel has too few ${hugePages} pages reserved: \`echo ${Math.ceil(bytes / unit)} > ${file}\` (as root)${DOCTOR}`
         : `this machine has no ${hugePages} pages (${code})`;
   } else if (code === 'ENOMEM') {
     why = 'the process may not map so much more (`ulimit -v`, vm.overcommit_memory, vm.max_map_count)';

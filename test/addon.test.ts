@@ -27,7 +27,7 @@ test('a package without a built addon says how to build it', t => {
   const error = t.throws(() => loadAddon(root), {code: 'ERR_FRAMEVEC_ADDON', name: 'FrameVectorError'});
   t.regex(error.message, /not built/);
   t.true(error.message.includes(join(root, 'build', 'Release', 'framevec.node')));
-  t.true(error.message.includes(`npx node-gyp rebuild\` in ${root}`));
+  t.true(error.message.includes(`npx node-gyp rebuild -C ${root}\``));
 });
 
 test('an addon that does not load says why and how to build it', t => {

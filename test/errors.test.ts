@@ -15,7 +15,7 @@ test('a pin over the limit tells the limit, what is used, and how to raise it', 
   t.is(
     error.message,
     'pin: 1,024 frames (4 MiB) asked; RLIMIT_MEMLOCK allows 2,048 KiB and 1,900 KiB are pinned already: raise it with ' +
-      '`ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK',
+      '`ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK. `npx framevec doctor` looks at the whole machine',
   );
   t.like(error, {
     name: 'FrameVectorError',
@@ -54,7 +54,7 @@ for (const [errno, name] of [[-2, 'ENOENT'], [-6, 'ENXIO'], [-19, 'ENODEV']] as 
   test(`a device that says ${name} is no module: ENODEV, and how to get one`, t => {
     const error = errors.deviceUnavailable(errno);
     t.like(error, {code: 'ENODEV', errno: -19, syscall: 'open', path: '/dev/framevec'});
-    t.regex(error.message, /`make load`.*`npx framevec vm -- COMMAND`/);
+    t.regex(error.message, /`sudo npx framevec module install`.*`npx framevec vm -- COMMAND`.*`npx framevec doctor`/);
   });
 }
 

@@ -26,7 +26,7 @@ withoutDevice('without the module, everything that needs it says how to get it',
   for (const attempt of [() => info(), () => FrameVector.create(1), () => FrameVector.pin(new Uint8Array(4096))]) {
     const error = t.throws(attempt, {instanceOf: FrameVectorError});
     t.like(error, {code: 'ENODEV', errno: -19, syscall: 'open', path: '/dev/framevec'});
-    t.regex(error.message, /`make load`.*`npx framevec vm -- COMMAND`/);
+    t.regex(error.message, /`sudo npx framevec module install`.*`npx framevec vm -- COMMAND`.*`npx framevec doctor`/);
   }
 });
 

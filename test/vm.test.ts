@@ -114,6 +114,7 @@ test("the script of the guest's first process is one that a shell can read", (t)
       directory: '/',
       environment: {},
       modulesDirectory: "/a b/it's",
+      headers: undefined,
       moduleParameters: ['allow_force=1'],
       with: [['vivid', 'n_devs=2']],
       terminal,

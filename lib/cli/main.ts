@@ -1,19 +1,48 @@
 #!/usr/bin/env node
 /** The `framevec` command: one file a command beside this one; this file only names them. */
+import completion from '@bomb.sh/tab/commander';
 import {Command} from 'commander';
-import {createRequire} from 'node:module';
+import {FrameVectorError} from '../errors.js';
+import {DESCRIPTION, VERSION} from '../package.js';
+import {EXIT as VM_EXIT} from '../vm/errors.js';
 import {demoCommand} from './demo.js';
+import {doctorCommand} from './doctor.js';
+import {EXIT, EXIT_HELP, wrongUseIs} from './exit.js';
+import {moduleCommand} from './module.js';
 import {v4l2Command} from './v4l2.js';
 import {pinCommand} from './pin.js';
 import {vmCommand} from './vm.js';
 
-const {version, description} = createRequire(import.meta.url)('../../../package.json') as {version: string; description: string};
+const program = new Command('framevec').description(DESCRIPTION).version(VERSION).addHelpText('after', `
+Examples:
+  $ framevec doctor                       what works on this machine, and what to do about the rest
+  $ framevec vm -- npx framevec demo      the main job, in a disposable VM: nothing is installed
+  $ sudo npx framevec module install      the module in the kernel that runs here
+  $ framevec pin --size 64M --backing thp --write
+  $ framevec pin --help                   each command has its own, with examples
+  $ source <(framevec completion bash)    completion in this shell
 
-const program = new Command('framevec').description(description).version(version).showHelpAfterError();
+${EXIT_HELP}`);
 
+program.addCommand(doctorCommand());
 program.addCommand(demoCommand());
-program.addCommand(v4l2Command());
 program.addCommand(pinCommand());
+program.addCommand(v4l2Command());
 program.addCommand(vmCommand());
+program.addCommand(moduleCommand());
+completion(program, {completionCommandName: 'completion'});
 
-await program.parseAsync();
+wrongUseIs(EXIT.usage, program);
+for (const command of program.commands) {
+  // Any smaller number could be that of the command which ran in the VM.
+  if (command.name() === 'vm') wrongUseIs(VM_EXIT.runner, command);
+}
+
+try {
+  if (process.argv.length === 2) program.outputHelp();
+  else await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof FrameVectorError)) throw error;
+  process.stderr.write(`framevec: ${error.message}\n`);
+  process.exitCode = EXIT.failed;
+}

@@ -22,14 +22,7 @@ Examples:
     .action(async (device: string, flags: V4l2CommandOptions) => {
       // Not before: the addon may not be built, and `framevec vm` needs none.
       const {v4l2Stream} = await import('../v4l2/command.js');
-      const {FrameVectorError} = await import('../errors.js');
-      try {
-        process.exitCode = await v4l2Stream(device, flags);
-      } catch (error) {
-        if (!(error instanceof FrameVectorError)) throw error;
-        process.stderr.write(`framevec: ${error.message}\n`);
-        process.exitCode = 1;
-      }
+      process.exitCode = await v4l2Stream(device, flags);
     });
 }
 

@@ -74,8 +74,6 @@ export function vmCommand(): Command {
     .option('--refresh', 'look for a newer version of the kernel')
     .option('-q, --quiet', 'say nothing about set-up and machine')
     .addHelpText('after', HELP)
-    // Status 1 would pass for the command's own.
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.runner))
     .action(async (command: string[], flags: VmFlags) => {
       process.exitCode = await vm(command, flags);
     });

@@ -32,6 +32,8 @@ export interface GuestRun {
   environment: Readonly<Record<string, string>>;
   /** lib/modules of the guest's kernel as the guest's root has it; undefined when it is /lib/modules already. */
   modulesDirectory: string | undefined;
+  /** Where that kernel's headers are, which its modules' own link expects in /usr/src. */
+  headers: string | undefined;
   /** The parameters of framevec.ko; undefined boots without the module. */
   moduleParameters: readonly string[] | undefined;
   /** Stock modules to load, each with its options. */
@@ -117,6 +119,10 @@ fi
 if [ -n "$modules" ]; then
   $box mount -o bind "$modules" /lib/modules || fail "the kernel's modules are not to be seen in $modules"
 fi
+release=$($box uname -r)
+if [ -n "$headers" ] && [ ! -e "/lib/modules/$release/build/Makefile" ]; then
+  $box ln -sfn "$headers" "/lib/modules/$release/build"
+fi
 load_modules
 
 read -r up rest </proc/uptime
@@ -141,6 +147,7 @@ export function initScript(run: GuestRun): string {
   const variables = {
     end_mark: run.endMark,
     modules: run.modulesDirectory ?? '',
+    headers: run.headers ?? '',
     terminal: terminal ? 'yes' : '',
     stderr_terminal: terminal?.stderr ? 'yes' : '',
     rows: String(terminal?.rows ?? 0),

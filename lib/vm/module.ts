@@ -1,17 +1,14 @@
 /** framevec.ko for one kernel: built in the cache from a copy of kmod/, so that neither checkout nor package is written to. */
 import {createHash} from 'node:crypto';
-import {cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join, relative} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {MODULE_SOURCES, sourceFiles} from '../module/sources.js';
 import type {Cache} from './cache.js';
 import {EXIT, VmError} from './errors.js';
 import type {Kernel} from './kernel.js';
 import {findProgram, must, run} from './programs.js';
 import type {Progress} from './progress.js';
-
-/** kmod/ beside dist/, in a checkout as in the installed package. */
-export const MODULE_SOURCES = fileURLToPath(new URL('../../../kmod', import.meta.url));
 
 const LOG = 'build.log';
 
@@ -113,17 +110,6 @@ export async function checkParameters(path: string, parameters: readonly string[
   if (unknown !== undefined) {
     throw new VmError(`framevec.ko has no parameter ${unknown}; it has ${known.join(', ') || 'none'}`, EXIT.moduleNotLoaded);
   }
-}
-
-/** Whatever a build leaves behind must neither be copied nor change the key. */
-const BUILD_PRODUCT = /(^|\/)(\.[^/]*|[^/]*\.(o|ko|mod|mod\.c|a|order|symvers))$|\.cmd$/;
-
-function sourceFiles(sources: string): string[] {
-  return readdirSync(sources, {recursive: true, withFileTypes: true})
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(sources, join(entry.parentPath, entry.name)))
-    .filter((path) => !BUILD_PRODUCT.test(path))
-    .sort();
 }
 
 export function findWarnings(log: string): string[] {

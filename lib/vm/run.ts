@@ -124,6 +124,7 @@ function writeGuestFiles(
     directory,
     environment,
     modulesDirectory: kernel.modulesRoot === '/' ? undefined : join(kernel.modulesRoot, 'lib/modules'),
+    headers: kernel.headers,
     moduleParameters: module && (options.moduleParameters ?? []),
     with: (options.with ?? []).map((item) => item.split(/,(?=[a-z_])/i)),
     terminal,

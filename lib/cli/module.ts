@@ -1,0 +1,97 @@
+/** `framevec module`: the kernel module on this machine. */
+import {Command, InvalidArgumentError} from 'commander';
+import {ModuleError} from '../module/errors.js';
+import {Progress} from '../vm/progress.js';
+import {VmError} from '../vm/errors.js';
+import {EXIT} from './exit.js';
+
+interface InstallFlags {
+  boot?: boolean;
+  load: boolean;
+  param?: string[];
+  json?: boolean;
+}
+
+export function moduleCommand(): Command {
+  const command = new Command('module').description('install the kernel module on this machine with dkms, remove it, or say how it stands').addHelpText('after', `
+Examples:
+  $ sudo npx framevec module install --boot
+  $ npx framevec module status
+  $ sudo npx framevec module uninstall
+`);
+  command
+    .command('install')
+    .description('build the module for this kernel and those to come (dkms), add the udev rule, and load it')
+    .option('--boot', 'load it at boot')
+    .option('--no-load', 'do not load it now')
+    .option('--param <name=value>', 'load it with this parameter (repeatable): /etc/modprobe.d/framevec.conf', parameter)
+    .option('--json', 'print what was done as one line of JSON')
+    .addHelpText('after', `
+/dev/framevec is root's; where there is a group framevec, its members may open it too (mode 0660).
+A kernel under Secure Boot loads it once dkms's key is enrolled: docs/install.md.
+
+Examples:
+  $ sudo npx framevec module install
+  $ sudo npx framevec module install --boot --param aperture_size=67108864
+`)
+    .action((flags: InstallFlags) => tried(async () => {
+      const {installModule} = await import('../module/install.js');
+      const done = await installModule({load: flags.load, ...(flags.boot && {boot: true}), ...(flags.param && {parameters: flags.param})}, progress());
+      const who = done.node?.mode === '0660' ? 'the group framevec' : 'root only (groupadd --system framevec, and install again, for others)';
+      print(flags, done, `framevec ${done.version} is installed for ${done.kernel}${done.node === undefined ? '' : ` and loaded; /dev/framevec is for ${who}`}`);
+    }));
+  command
+    .command('uninstall')
+    .description('unload the module and remove all that an installation has brought')
+    .option('--json', 'print what was removed as one line of JSON')
+    .addHelpText('after', `
+Examples:
+  $ sudo npx framevec module uninstall
+`)
+    .action((flags: {json?: boolean}) => tried(async () => {
+      const {uninstallModule} = await import('../module/install.js');
+      const removed = await uninstallModule(progress());
+      print(flags, {removed}, removed.length === 0 ? 'nothing of framevec was installed' : `removed: ${removed.join(', ')}`);
+    }));
+  command
+    .command('status')
+    .description('say whether the module is installed for this kernel, and loaded')
+    .option('--json', 'print it as one line of JSON')
+    .addHelpText('after', `
+The exit status is 0 if this version is installed for the running kernel, otherwise 1.
+
+Examples:
+  $ npx framevec module status --json
+`)
+    .action((flags: {json?: boolean}) => tried(async () => {
+      const {moduleStatus, statusInWords} = await import('../module/status.js');
+      const status = await moduleStatus();
+      print(flags, status, statusInWords(status));
+      if (!status.installed) process.exitCode = EXIT.failed;
+    }));
+  return command;
+}
+
+function progress(): Progress {
+  return new Progress((text) => void process.stderr.write(text));
+}
+
+function print(flags: {json?: boolean}, value: object, words: string): void {
+  process.stdout.write(`${flags.json === true ? JSON.stringify(value) : words}\n`);
+}
+
+async function tried(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof ModuleError || error instanceof VmError)) throw error;
+    if (error.details !== '') process.stderr.write(`${error.details.trimEnd()}\n`);
+    process.stderr.write(`framevec: ${error.message}\n`);
+    process.exitCode = EXIT.failed;
+  }
+}
+
+function parameter(value: string, previous: readonly string[] = []): string[] {
+  if (!/^\w+=\S+$/.test(value)) throw new InvalidArgumentError('It has to be NAME=VALUE.');
+  return [...previous, value];
+}

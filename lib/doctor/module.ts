@@ -1,0 +1,81 @@
+/** The module, from its file to what it lets this process do. */
+import {userInfo} from 'node:os';
+import {FRAMEVEC_ABI, FRAMEVEC_DEVICE} from '../uapi.js';
+import {fail, note, ok, type Finding} from './check.js';
+import type {Machine} from './machine.js';
+
+const INSTALL = '`sudo npx framevec module install`, or run the program in a VM that has it: `npx framevec vm -- COMMAND`';
+
+/** Where depmod found a module of that name for the running kernel. */
+export function moduleFile(machine: Machine, name: string): string | undefined {
+  const directory = `/lib/modules/${machine.release}`;
+  const found = new RegExp(`^(?:\\S*/)?${name}\\.ko\\S*(?=:)`, 'm').exec(machine.read(`${directory}/modules.dep`) ?? '')?.[0];
+  return found === undefined ? undefined : found.startsWith('/') ? found : `${directory}/${found}`;
+}
+
+const isLoaded = (machine: Machine, name: string): boolean => machine.exists(`/sys/module/${name}`);
+
+export function built(machine: Machine): Finding {
+  const file = moduleFile(machine, 'framevec');
+  if (file !== undefined) return ok(file);
+  const text = `not installed for ${machine.release}`;
+  return isLoaded(machine, 'framevec') ? note(`${text}: the one that is loaded was loaded by hand, and is gone after a boot`, INSTALL) : fail(text, INSTALL);
+}
+
+export function loaded(machine: Machine): Finding {
+  if (isLoaded(machine, 'framevec')) {
+    const version = machine.read('/sys/module/framevec/version')?.trim();
+    return ok(version === undefined ? 'yes' : `yes, version ${version}`);
+  }
+  return fail('no', moduleFile(machine, 'framevec') === undefined ? INSTALL : '`sudo modprobe framevec`; at each boot: `sudo npx framevec module install --boot`');
+}
+
+export async function abi(machine: Machine): Promise<Finding> {
+  const speaks = `this package speaks ABI ${FRAMEVEC_ABI}`;
+  const answer = await machine.module();
+  if ('abi' in answer) {
+    return answer.abi === FRAMEVEC_ABI ? ok(`${answer.abi}, as this package's`) : fail(`the module speaks ABI ${answer.abi}, and ${speaks}`, INSTALL);
+  }
+  if (answer.code === 'ERR_FRAMEVEC_ABI') return fail(answer.message, INSTALL);
+  return fail(`can't be asked (${answer.code}), and ${speaks}`, 'remedy what fails beside this line');
+}
+
+export function device(machine: Machine): Finding {
+  const node = machine.device();
+  if (node === undefined) return fail(`there is no ${FRAMEVEC_DEVICE}`, 'load the module');
+  const {mode, uid, gid, open} = node;
+  const who = `${FRAMEVEC_DEVICE}, mode ${mode.toString(8).padStart(4, '0')}, user ${uid}, group ${gid}`;
+  if (open) return ok(who);
+  const {username} = userInfo();
+  return fail(
+    `${who}: ${username} may not open it`,
+    gid === 0
+      ? `\`groupadd --system framevec && usermod -aG framevec ${username}\`, then \`npx framevec module install\`, all as root, and log in again; or run as root`
+      : `\`usermod -aG framevec ${username}\` as root, then log in again`,
+  );
+}
+
+/** CAP_SYS_ADMIN, and CAP_IPC_LOCK, in include/uapi/linux/capability.h. */
+const SYS_ADMIN = 21n;
+export const IPC_LOCK = 14n;
+
+export function hasCapability(machine: Machine, capability: bigint): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(machine.read('/proc/self/status') ?? '')?.[1];
+  return effective !== undefined && ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
+}
+
+export async function pfns(machine: Machine): Promise<Finding> {
+  const remedy = 'run as root, or with `setpriv --ambient-caps +sys_admin`; everything but pfns() works without';
+  const answer = await machine.module();
+  const may = 'abi' in answer ? answer.pfns : hasCapability(machine, SYS_ADMIN);
+  return may ? ok('CAP_SYS_ADMIN: frame numbers are told') : note('no CAP_SYS_ADMIN: frame numbers are not told to this process', remedy);
+}
+
+export function vivid(machine: Machine): Finding {
+  if (isLoaded(machine, 'vivid')) return ok('loaded');
+  if (moduleFile(machine, 'vivid') !== undefined) return ok('there: `modprobe vivid` makes a /dev/videoN');
+  return note(
+    "this kernel has no vivid, the virtual video driver, so `framevec v4l2` needs a camera",
+    'a kernel with CONFIG_VIDEO_VIVID, such as that of `npx framevec vm --with vivid`',
+  );
+}

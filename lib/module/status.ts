@@ -1,0 +1,52 @@
+/** Whether, and how, the module is on this machine. */
+import {existsSync} from 'node:fs';
+import {release} from 'node:os';
+import {VERSION} from '../package.js';
+import {findProgram} from '../vm/programs.js';
+import {dkmsEntries, type DkmsEntry} from './dkms.js';
+import {BOOT_FILE, MODPROBE_FILE, UDEV_RULE_FILE} from './files.js';
+import {deviceNode, isLoaded, loadedVersion, type Node} from './loaded.js';
+
+export interface ModuleStatus {
+  /** Of this package. */
+  version: string;
+  kernel: string;
+  /** dkms has this version for this kernel. */
+  installed: boolean;
+  dkms: DkmsEntry[];
+  files: string[];
+  boot: boolean;
+  loaded: boolean;
+  loadedVersion?: string;
+  node?: Node;
+}
+
+export async function moduleStatus(): Promise<ModuleStatus> {
+  const dkms = findProgram('dkms') === undefined ? [] : await dkmsEntries();
+  const version = loadedVersion();
+  const node = deviceNode();
+  return {
+    version: VERSION,
+    kernel: release(),
+    installed: dkms.some((entry) => entry.version === VERSION && entry.kernel === release() && entry.state === 'installed'),
+    dkms,
+    files: [MODPROBE_FILE, UDEV_RULE_FILE, BOOT_FILE].filter((path) => existsSync(path)),
+    boot: existsSync(BOOT_FILE),
+    loaded: isLoaded(),
+    ...(version !== undefined && {loadedVersion: version}),
+    ...(node && {node}),
+  };
+}
+
+export function statusInWords(status: ModuleStatus): string {
+  const others = status.dkms.map(({version, kernel, state}) => `${version}${kernel === undefined ? '' : ` for ${kernel}`}: ${state}`);
+  return [
+    `package    framevec ${status.version}, kernel ${status.kernel}`,
+    `installed  ${status.installed ? 'yes' : 'no: `sudo npx framevec module install`'}`,
+    `dkms       ${others.join('; ') || 'knows nothing of framevec'}`,
+    `files      ${status.files.join(', ') || 'none'}`,
+    `at boot    ${status.boot ? 'loaded' : 'not loaded: `sudo npx framevec module install --boot`'}`,
+    `loaded     ${status.loaded ? `yes, version ${status.loadedVersion ?? 'unknown'}` : 'no'}`,
+    ...(status.node ? [`device     mode ${status.node.mode}, user ${status.node.uid}, group ${status.node.gid}`] : []),
+  ].join('\n');
+}
