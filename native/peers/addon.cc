@@ -33,6 +33,10 @@ constexpr std::array kPeers = {
     Named{"framevec-timed", OpenFramevecTimed},
     Named{"mlock", OpenMlock},
     Named{"io_uring", OpenIoUring},
+    Named{"v4l2", OpenV4l2},
+    Named{"af_xdp", OpenAfXdp},
+    Named{"rdma_rxe", OpenRdmaRxe},
+    Named{"udmabuf", OpenUdmabuf},
 };
 
 // The sessions of an environment.

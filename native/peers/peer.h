@@ -112,7 +112,7 @@ using Opener = std::unique_ptr<Peer>(const Memory& memory, Failure* failure);
 // Each in the file of its name; the first three in floor.cc.
 Opener OpenClock, OpenGetppid, OpenEmpty;
 Opener OpenFramevec, OpenFramevecTimed;
-Opener OpenMlock, OpenIoUring;
+Opener OpenMlock, OpenIoUring, OpenV4l2, OpenAfXdp, OpenRdmaRxe, OpenUdmabuf;
 
 }  // namespace framevec::peers
 
