@@ -132,7 +132,7 @@ test('a failure makes the diagnosis bad, a note does not', async (t) => {
   const failed = await diagnose(machine({}, {device: () => undefined}));
   t.false(failed.ok);
   t.regex(diagnosisInWords(failed, false), /\n✘ device +there is no \/dev\/framevec\n +→ load the module\n/);
-  t.regex(diagnosisInWords(failed, true), /\u001b\[31m✘/);
+  t.true(diagnosisInWords(failed, true).includes('\u001b[31m✘'));
 });
 
 test('the command prints the same as lines and as JSON, ends with 1 where the process cannot pin, and colours nothing in a pipe', (t) => {

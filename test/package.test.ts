@@ -1,0 +1,148 @@
+/** The package as npm makes it and users get it: packed, installed in an empty project, without a compiler, under each Node. */
+import {execFileSync, spawnSync} from 'node:child_process';
+import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {dirname, join} from 'node:path';
+import test from 'ava';
+import {MODULE_SOURCES, sourceFiles} from '../lib/module/sources.js';
+import {PACKAGE_ROOT, VERSION} from '../lib/package.js';
+import type {Diagnosis} from '../lib/doctor/index.js';
+import {MAJORS, nodeOf, npmOf} from './other_node.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'framevec-package-'));
+const PREBUILT = 'dist/prebuilds/linux-x64-glibc/framevec.node';
+
+/** What runs here was perhaps started by make and npm; what is started here is not theirs. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|MAKE|MFLAGS|NODE_OPTIONS|NODE_ENV|AVA_)/i.test(name)));
+
+function run(program: string, args: string[], cwd: string): string {
+  return execFileSync(program, args, {cwd, env: environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 24});
+}
+
+/** An empty project. */
+function project(name: string): string {
+  const path = join(directory, name);
+  mkdirSync(path);
+  writeFileSync(join(path, 'package.json'), '{"name": "user", "private": true}\n');
+  return path;
+}
+
+/** A program that a user may have begun with: it needs no module, only the addon. */
+const USES = `
+  const memory = framevec.FrameVector.alloc(8192);
+  memory.bytes[0] = 1;
+  let code = 'created';
+  try { framevec.FrameVector.create(1).close(); } catch (error) { code = error.code; }
+  console.log(JSON.stringify([Object.keys(framevec).includes('DeviceMemory'), memory.bytes.length, code]));
+`;
+const EXPECTED = [true, 8192, existsSync('/dev/framevec') ? 'created' : 'ENODEV'];
+
+let tarball = '';
+let installed = '';
+
+test.before('npm packs it, with the addon that was built here, and installs it in an empty project with no script run', (t) => {
+  t.timeout(600_000);
+  const [{filename}] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', directory], PACKAGE_ROOT)) as [{filename: string}];
+  tarball = join(directory, filename);
+  installed = project('installed');
+  run('npm', ['install', '--ignore-scripts', tarball], installed);
+});
+
+test.after.always('nothing is left behind', () => {
+  rmSync(directory, {recursive: true, force: true});
+});
+
+test('the package has the addon, the library with its types, and all that the module and the addon are built of', (t) => {
+  const files = run('tar', ['-tzf', tarball], directory).split('\n').map((path) => path.replace(/^package\//, ''));
+  for (const file of [
+    PREBUILT, 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/cli/main.js',
+    ...sourceFiles(MODULE_SOURCES).map((path) => `kmod/${path}`),
+  ]) t.true(files.includes(file), file);
+  t.deepEqual(files.filter((path) => /^(test|dist\/test|build|node_modules|docs|\.ci)\/|\.(o|ko|mod|mod\.c|cmd)$/.test(path)), []);
+});
+
+test('the prebuilt addon is stripped, and asks for no newer C library than Node itself', (t) => {
+  const path = join(installed, 'node_modules/framevec', PREBUILT);
+  t.notRegex(run('readelf', ['--sections', '--wide', path], directory), /\.symtab|\.debug_/);
+  const versions = [...run('readelf', ['--version-info', '--wide', path], directory).matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+  t.true(Math.max(...versions) <= 28, `GLIBC_2.${Math.max(...versions)}`);
+});
+
+for (const major of MAJORS) {
+  test(`under Node ${major} it is imported, required, and run as a command`, async (t) => {
+    t.timeout(600_000);
+    const node = await nodeOf(major);
+    t.is(run(node, ['-p', 'process.versions.node.split(".")[0]'], installed).trim(), String(major));
+    t.deepEqual(JSON.parse(run(node, ['--input-type=module', '-e', `import * as framevec from 'framevec';${USES}`], installed)), EXPECTED);
+    t.deepEqual(JSON.parse(run(node, ['--no-warnings', '--input-type=commonjs', '-e', `const framevec = require('framevec');${USES}`], installed)), EXPECTED);
+    const main = join(installed, 'node_modules/framevec/dist/lib/cli/main.js');
+    t.is(run(node, [main, '--version'], installed), `${VERSION}\n`);
+    const {checks} = JSON.parse(spawnSync(node, [main, 'doctor', '--json'], {cwd: installed, env: environment, encoding: 'utf8'}).stdout) as Diagnosis;
+    t.like(checks.find(({name}) => name === 'addon'), {status: 'ok', text: `prebuilt: ${join(installed, 'node_modules/framevec', PREBUILT)}`});
+  });
+}
+
+test('npm 12, which runs no script of a dependency, installs a package that works', async (t) => {
+  t.timeout(600_000);
+  const node = await nodeOf(24);
+  const path = project('npm-12');
+  const npm = await npmOf(12);
+  t.regex(run(node, [npm, '--version'], path), /^12\./);
+  run(node, [npm, 'install', tarball], path);
+  t.false(existsSync(join(path, 'node_modules/framevec/build')));
+  t.deepEqual(JSON.parse(run(node, ['--input-type=module', '-e', `import * as framevec from 'framevec';${USES}`], path)), EXPECTED);
+});
+
+test('npm with scripts allowed builds nothing where the prebuilt addon loads, and builds where there is none', (t) => {
+  t.timeout(600_000);
+  const path = join(installed, 'node_modules/framevec');
+  const script = (JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as {scripts: {install: string}}).scripts.install;
+  // Only what the script would run is watched for: building takes long, and `make build` has done it.
+  const bin = join(directory, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'node-gyp'), '#!/bin/sh\necho "node-gyp $*"\n', {mode: 0o755});
+  const shell = (): {stdout: string; stderr: string} =>
+    spawnSync('sh', ['-c', script], {cwd: path, env: {...environment, PATH: `${bin}:${environment.PATH ?? ''}`}, encoding: 'utf8'});
+  t.is(shell().stdout, '');
+  const copy = join(directory, 'kept.node');
+  copyFileSync(join(path, PREBUILT), copy);
+  rmSync(join(path, PREBUILT));
+  try {
+    const {stdout, stderr} = shell();
+    t.is(stdout, 'node-gyp rebuild\n');
+    t.regex(stderr, /no prebuilt addon loads here: building it/);
+    const {message} = JSON.parse(run(process.execPath, ['--input-type=module', '-e', `import('framevec').catch((error) => console.log(JSON.stringify({message: error.message})))`], installed)) as {message: string};
+    t.regex(message, /has none that was built for linux-x64(.|\n)*npx node-gyp rebuild -C /);
+  } finally {
+    copyFileSync(copy, join(path, PREBUILT));
+  }
+});
+
+test("its types compile in a strict project that checks every library's, and refuse what is wrong", (t) => {
+  t.timeout(300_000);
+  const path = project('typed');
+  run('npm', ['install', '--ignore-scripts', tarball], path);
+  mkdirSync(join(path, 'node_modules/@types'));
+  for (const name of ['@types/node', 'undici-types']) {
+    // The checkout's own, so that nothing is fetched for this.
+    execFileSync('cp', ['-r', join(PACKAGE_ROOT, 'node_modules', name), join(path, 'node_modules', dirname(name) === '.' ? '' : dirname(name))]);
+  }
+  copyFileSync(join(PACKAGE_ROOT, 'test/types/consumer.ts'), join(path, 'consumer.mts'));
+  const compilerOptions = {target: 'ES2022', lib: ['ES2023', 'ESNext.Disposable'], module: 'NodeNext', types: ['node'], strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true};
+  writeFileSync(join(path, 'tsconfig.json'), JSON.stringify({compilerOptions, files: ['consumer.mts']}));
+  const {status, stdout} = spawnSync(process.execPath, [join(PACKAGE_ROOT, 'node_modules/typescript/bin/tsc')], {cwd: path, encoding: 'utf8'});
+  t.is(stdout, '');
+  t.is(status, 0);
+});
+
+for (const [name, args] of [
+  ['publint', ['publint', '--strict']],
+  ['are the types wrong?', ['attw', '--profile', 'esm-only']],
+] as const) {
+  test(`${name} finds nothing`, (t) => {
+    t.timeout(300_000);
+    const [program, ...options] = args;
+    const {status, stdout, stderr} = spawnSync(join(PACKAGE_ROOT, 'node_modules/.bin', program), [tarball, ...options], {encoding: 'utf8'});
+    t.is(status, 0, `${stdout}${stderr}`);
+  });
+}
