@@ -292,6 +292,15 @@ for (const [kind, line] of [
   });
 }
 
+test('a control group at its limit is no complaint, the system out of memory is one, and so is what came between', (t) => {
+  const report = (end: string, between = ''): string => ['hog invoked oom-killer: gfp_mask=0xcc0', 'Call Trace:', between, end].map(line => `[ 1.0] ${line}`).join('\n');
+  const ofGroup = 'Memory cgroup out of memory: Killed process 7 (hog) total-vm:1kB';
+  t.deepEqual(scanLog(report(ofGroup)), []);
+  t.deepEqual(scanLog(report('Out of memory: Killed process 7 (hog)')).map(({kind}) => kind), ['trace']);
+  t.deepEqual(scanLog(report(ofGroup, 'WARNING: x')).map(({kind}) => kind), ['warning']);
+  t.deepEqual(scanLog(`[ 0.9] Call Trace:\n${report(ofGroup)}\n[ 2.0] Call Trace:`).map(({line}) => line), [1, 6]);
+});
+
 test('a report is quoted by its headline, not by its stack trace', (t) => {
   const findings = scanLog('[ 1.0] Call Trace:\n[ 1.1] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n');
   t.regex(headline(findings)?.text ?? '', /^WARNING/);

@@ -32,17 +32,30 @@ const COMPLAINTS: readonly (readonly [kind: string, pattern: RegExp])[] = [
 /** Lines that quote someone, the boot parameters, or that tell of a check which is in the kernel. */
 const QUOTING = /^(Kernel command line|Command line|Unknown kernel command line parameters)\b|\bdebug is enabled\.$/;
 
+/**
+ * A control group at its limit: the kernel shows where that was, for whoever set the limit, and ends what it says so. Of the whole
+ * system it would be a complaint.
+ */
+const OUT_OF_MEMORY = /\binvoked oom-killer:/;
+const OF_A_GROUP = 'Memory cgroup out of memory: Killed process';
+
 const STAMP = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?/;
 
 export function scanLog(log: string): Finding[] {
-  return log.split('\n').flatMap((raw, index) => {
+  let findings: Finding[] = [];
+  let outOfMemoryAt = Number.POSITIVE_INFINITY;
+  for (const [index, raw] of log.split('\n').entries()) {
     const text = withoutStamp(raw);
-    if (QUOTING.test(text)) {
-      return [];
+    if (QUOTING.test(text)) continue;
+    if (OUT_OF_MEMORY.test(text)) outOfMemoryAt = index;
+    if (text.startsWith(OF_A_GROUP)) {
+      findings = findings.filter(({kind, line}) => kind !== 'trace' || line <= outOfMemoryAt);
+      outOfMemoryAt = Number.POSITIVE_INFINITY;
     }
     const kind = COMPLAINTS.find(([, pattern]) => pattern.test(text))?.[0];
-    return kind === undefined ? [] : [{line: index + 1, kind, text}];
-  });
+    if (kind !== undefined) findings.push({line: index + 1, kind, text});
+  }
+  return findings;
 }
 
 /** A stack trace alone says little: of a report its headline is what to quote. */

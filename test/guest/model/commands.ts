@@ -75,7 +75,7 @@ function atTheDoor(holds: Holding | undefined): 'ENODATA' | 'ESTALE' | undefined
 
 function vectorOf(world: World, which: number): [number, Vector] {
   const index = which % world.vectors.length;
-  return [index, world.vectors[index] ?? {capacity: 0, holds: undefined}];
+  return [index, world.vectors[index] ?? {capacity: 0, holds: undefined, keepers: new Set()}];
 }
 
 const anyVector = (world: World): boolean => world.vectors.length > 0;
@@ -175,18 +175,18 @@ const look = fc.record({page: place}).map(({page}) => command(`look(${page})`, {
 }));
 
 const fork = fc.constant(command('fork()', {
-  can: world => world.children < 2,
+  can: world => world.children.length < 2,
   run(world, system) {
     system.fork();
-    world.children += 1;
+    world.fork();
   },
 }));
 
 const endChild = fc.constant(command('endChild()', {
-  can: world => world.children > 0,
+  can: world => world.children.length > 0,
   run(world, system) {
     system.endChild();
-    world.children -= 1;
+    world.endChild();
   },
 }));
 
@@ -205,7 +205,7 @@ const create = fc.record({capacity: fc.oneof({weight: 5, arbitrary: fc.integer({
     can: world => world.vectors.length < 4,
     run(world, system) {
       system.create(capacity);
-      world.vectors.push({capacity, holds: undefined});
+      world.vectors.push({capacity, holds: undefined, keepers: new Set()});
     },
   }));
 
@@ -299,8 +299,7 @@ const close = fc.record({which}).map(({which}) => command(`close(${which})`, {
   run(world, system) {
     const [index] = vectorOf(world, which);
     system.close(index);
-    world.vectors.splice(index, 1);
-    world.release();
+    world.close(index);
   },
 }));
 

@@ -48,6 +48,8 @@ export interface Holding {
 export interface Vector {
   capacity: number;
   holds: Holding | undefined;
+  /** Children of fork that have its descriptor, too. */
+  keepers: Set<number>;
 }
 
 /** What PIN has to say. */
@@ -62,11 +64,15 @@ export interface Verdict {
 export class World {
   readonly pages: (Mapped | undefined)[] = Array.from({length: ARENA}, () => undefined);
   readonly vectors: Vector[] = [];
+  /** Closed here, but not yet in the children. */
+  readonly orphans = new Set<Vector>();
+  /** Those of fork that are alive, the eldest first. */
+  readonly children: number[] = [];
   /** The bytes of every frame that is held, and of the aperture's that were ever seen. */
   readonly contents = new Map<bigint, Uint8Array>();
   /** The aperture's frame numbers, as they were first told. */
   readonly aperture = new Map<number, bigint>();
-  children = 0;
+  forks = 0;
 
   /** How many of up to `count` frames from `first` are alike in what is asked. */
   run(first: number, count: number, alike: (page: Mapped) => boolean): number {
@@ -79,7 +85,7 @@ export class World {
   }
 
   holdings(): Holding[] {
-    return this.vectors.flatMap(({holds}) => (holds === undefined ? [] : [holds]));
+    return [...this.vectors, ...this.orphans].flatMap(({holds}) => (holds === undefined ? [] : [holds]));
   }
 
   /** Frames that are pinned, each as often as it is. */
@@ -185,6 +191,24 @@ export class World {
     if (reason === uapi.FRAMEVEC_REASON_NONE) return {result: 0, reason, failed: undefined, frames};
     if (!partial || frames === 0) return refusal('EFAULT', reason, first + frames);
     return {result: 0, reason, failed: first + frames, frames};
+  }
+
+  fork(): void {
+    const child = this.forks++;
+    this.children.push(child);
+    for (const {keepers} of this.vectors) keepers.add(child);
+  }
+
+  endChild(): void {
+    const child = this.children.shift() ?? -1;
+    for (const {keepers} of [...this.vectors, ...this.orphans]) keepers.delete(child);
+    for (const orphan of this.orphans) if (orphan.keepers.size === 0) this.orphans.delete(orphan);
+    this.release();
+  }
+
+  close(index: number): void {
+    for (const vector of this.vectors.splice(index, 1)) if (vector.keepers.size > 0) this.orphans.add(vector);
+    this.release();
   }
 
   /** Contents of frames that nobody holds any more are anybody's; the aperture's stay. */
