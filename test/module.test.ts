@@ -8,7 +8,7 @@ import {parseDkmsStatus} from '../lib/module/dkms.js';
 import {UDEV_RULE_TEXT, modprobeText} from '../lib/module/files.js';
 import {isKernelInRange} from '../lib/module/kernel_range.js';
 import {isSignatureRefusal, signingRemedy} from '../lib/module/signing.js';
-import {MODULE_SOURCES, sourceFiles} from '../lib/module/sources.js';
+import {MODULE_SOURCES, moduleParameters, sourceFiles} from '../lib/module/sources.js';
 import {VERSION} from '../lib/package.js';
 
 const DKMS_CONF = readFileSync(join(MODULE_SOURCES, 'dkms.conf'), 'utf8');
@@ -42,6 +42,10 @@ test('dkms.conf is one of the sources that are copied, and nothing that a build 
   for (const file of ['dkms.conf', 'Kbuild', 'device.c', 'uapi/framevec.h', 'sample/Kbuild']) t.true(files.includes(file), file);
   t.deepEqual(files.filter((file) => /\.(o|ko|mod|mod\.c|cmd|order|symvers)$/.test(file)), []);
   t.false(DKMS_CONF.includes('REMAKE_INITRD'));
+});
+
+test('the parameters are those of the sources', (t) => {
+  t.deepEqual(moduleParameters(MODULE_SOURCES).sort(), ['allow_force', 'aperture_size']);
 });
 
 test("dkms's status is read as versions 2 and 3 write it", (t) => {

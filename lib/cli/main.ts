@@ -31,6 +31,12 @@ program.addCommand(v4l2Command());
 program.addCommand(vmCommand());
 program.addCommand(moduleCommand());
 completion(program, {completionCommandName: 'completion'});
+program.commands.find((command) => command.name() === 'completion')?.description('print a script that completes commands and options in a shell').addHelpText('after', `
+Examples:
+  $ source <(framevec completion bash)
+  $ framevec completion zsh >~/.zsh/completions/_framevec
+  $ framevec completion fish >~/.config/fish/completions/framevec.fish
+`);
 
 wrongUseIs(EXIT.usage, program);
 for (const command of program.commands) {

@@ -1,6 +1,7 @@
 /** `framevec pin`: what pinning one buffer comes to. */
 import {Command, InvalidArgumentError, Option} from 'commander';
 import type {PinRequest} from '../pin_report.js';
+import {EXIT} from './exit.js';
 
 const BACKINGS = ['anon', 'thp', 'hugetlb', 'memfd', 'file:PATH', 'device:PATH'];
 
@@ -23,16 +24,17 @@ Examples:
   $ framevec pin --backing device:/sys/bus/pci/devices/0000:00:04.0/resource2 --offset 1M --size 64K
   $ framevec pin --backing device:/dev/framevec --json
 `)
-    .action(async (flags: PinRequest & {json?: boolean}, command: Command) => {
+    .action(async (flags: PinRequest & {json?: boolean}) => {
       // Not before: the addon may not be built, and `framevec vm` needs none.
-      const {FrameVectorError} = await import('../errors.js');
       const {pinReport, reportInWords} = await import('../pin_report.js');
       try {
         const report = pinReport(flags);
         process.stdout.write(`${flags.json === true ? JSON.stringify(report) : reportInWords(report)}\n`);
       } catch (error) {
-        if (!(error instanceof FrameVectorError || error instanceof RangeError || error instanceof TypeError)) throw error;
-        command.error(`framevec: ${error.message}`);
+        // A size or an offset that no buffer can have; what the kernel refuses is main's.
+        if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+        process.stderr.write(`framevec: ${error.message}\n`);
+        process.exitCode = EXIT.failed;
       }
     });
 }

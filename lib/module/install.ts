@@ -11,7 +11,7 @@ import {ModuleError} from './errors.js';
 import {BOOT_FILE, BOOT_TEXT, MODPROBE_FILE, UDEV_RULE_FILE, UDEV_RULE_TEXT, modprobeText, sourceTree} from './files.js';
 import {KERNEL_RANGE, isKernelInRange} from './kernel_range.js';
 import {deviceNode, isLoaded, load, unload, type Node} from './loaded.js';
-import {MODULE_SOURCES, sourceFiles} from './sources.js';
+import {MODULE_SOURCES, moduleParameters, sourceFiles} from './sources.js';
 
 export interface InstallOptions {
   /** Load the module at boot. */
@@ -35,6 +35,7 @@ export interface Installed {
 export async function installModule(options: InstallOptions, progress: Progress): Promise<Installed> {
   const release = kernelRelease();
   requireRoot('install');
+  requireParameters(options.parameters ?? []);
   requirements(release);
   if (isLoaded()) await progress.step('unload the module that is loaded', unload);
   for (const version of await knownVersions()) {
@@ -48,7 +49,6 @@ export async function installModule(options: InstallOptions, progress: Progress)
   }
   try {
     await progress.step(`dkms: build and install framevec.ko ${VERSION} for ${release}`, () => dkmsInstall(VERSION, release));
-    await requireParameters(options.parameters ?? []);
   } catch (error) {
     await run('dkms', ['remove', `framevec/${VERSION}`, '--all']);
     rmSync(tree, {recursive: true, force: true});
@@ -108,11 +108,10 @@ async function knownVersions(): Promise<string[]> {
 }
 
 /** The kernel only remarks on a parameter that a module does not have, and loads it without. */
-async function requireParameters(parameters: readonly string[]): Promise<void> {
-  if (parameters.length === 0) return;
-  const known = (await must('reading the parameters of framevec.ko', 'modinfo', ['-F', 'parm', 'framevec'])).split('\n').map((line) => line.replace(/:.*/, ''));
+function requireParameters(parameters: readonly string[]): void {
+  const known = moduleParameters(MODULE_SOURCES);
   const unknown = parameters.find((parameter) => !known.includes(parameter.replace(/=.*/s, '')));
-  if (unknown !== undefined) throw new ModuleError(`framevec.ko has no parameter ${unknown}; it has ${known.filter(Boolean).join(', ')}`);
+  if (unknown !== undefined) throw new ModuleError(`framevec.ko has no parameter ${unknown}; it has ${known.join(', ')}`);
 }
 
 function writeFiles({boot, parameters}: InstallOptions): string[] {

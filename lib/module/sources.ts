@@ -1,5 +1,5 @@
 /** The module's sources: where they are, and which files they are. */
-import {readdirSync} from 'node:fs';
+import {readFileSync, readdirSync} from 'node:fs';
 import {join, relative} from 'node:path';
 import {PACKAGE_ROOT} from '../package.js';
 
@@ -16,4 +16,10 @@ export function sourceFiles(directory: string): string[] {
     .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
     .filter((path) => !BUILD_PRODUCT.test(path))
     .sort();
+}
+
+/** What the module can be loaded with, by name. */
+export function moduleParameters(directory: string): string[] {
+  const sources = sourceFiles(directory).filter((path) => /^[^/]*\.c$/.test(path));
+  return sources.flatMap((path) => [...readFileSync(join(directory, path), 'utf8').matchAll(/^module_param\((\w+),/gm)].map(([, name = '']) => name));
 }
