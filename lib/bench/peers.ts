@@ -50,7 +50,7 @@ export interface PeerSession extends Disposable {
 }
 
 /** Names that stay; the order is that of a table. */
-export type PeerName = 'clock' | 'getppid' | 'empty' | 'framevec' | 'framevec-timed' | 'mlock' | 'io_uring' | 'v4l2' | 'af_xdp' | 'rdma_rxe' | 'udmabuf';
+export type PeerName = 'clock' | 'getppid' | 'empty' | 'bad-descriptor' | 'framevec' | 'framevec-timed' | 'mlock' | 'io_uring' | 'v4l2' | 'af_xdp' | 'rdma_rxe' | 'udmabuf';
 
 export interface Peer {
   readonly name: PeerName;
@@ -200,6 +200,10 @@ export const peers: readonly Peer[] = [
   peerOf({
     name: 'empty', kind: 'floor', what: 'an ioctl of ours that does nothing, twice',
     acquire: 'ioctl(FRAMEVEC_IOC_INFO)', release: 'ioctl(FRAMEVEC_IOC_INFO)', remedy: MODULE,
+  }),
+  peerOf({
+    name: 'bad-descriptor', kind: 'floor', what: 'an ioctl on no descriptor, twice: as much of the way as there is without the module',
+    acquire: 'ioctl(-1)', release: 'ioctl(-1)',
   }),
   peerOf({
     name: 'framevec', kind: 'framevec', what: 'our ioctls from C, on a vector that is reused',

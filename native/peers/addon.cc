@@ -26,17 +26,12 @@ struct Named {
 };
 
 constexpr std::array kPeers = {
-    Named{"clock", OpenClock},
-    Named{"getppid", OpenGetppid},
-    Named{"empty", OpenEmpty},
-    Named{"framevec", OpenFramevec},
-    Named{"framevec-timed", OpenFramevecTimed},
-    Named{"mlock", OpenMlock},
-    Named{"io_uring", OpenIoUring},
-    Named{"v4l2", OpenV4l2},
-    Named{"af_xdp", OpenAfXdp},
-    Named{"rdma_rxe", OpenRdmaRxe},
-    Named{"udmabuf", OpenUdmabuf},
+    Named{"clock", OpenClock},       Named{"getppid", OpenGetppid},
+    Named{"empty", OpenEmpty},       Named{"bad-descriptor", OpenBadDescriptor},
+    Named{"framevec", OpenFramevec}, Named{"framevec-timed", OpenFramevecTimed},
+    Named{"mlock", OpenMlock},       Named{"io_uring", OpenIoUring},
+    Named{"v4l2", OpenV4l2},         Named{"af_xdp", OpenAfXdp},
+    Named{"rdma_rxe", OpenRdmaRxe},  Named{"udmabuf", OpenUdmabuf},
 };
 
 // The sessions of an environment.

@@ -51,6 +51,24 @@ class Empty final : public Timed<Empty> {
   framevec_info info_{};
 };
 
+// As far into an ioctl as one comes where there is no module.
+class BadDescriptor final : public Timed<BadDescriptor> {
+ public:
+  bool Open(const Memory&) {
+    info_.size = sizeof info_;
+    return true;
+  }
+  bool Acquire() { return Call(); }
+  bool Release() { return Call(); }
+
+ private:
+  bool Call() {
+    return (ioctl(-1, FRAMEVEC_IOC_INFO, &info_) < 0 && errno == EBADF) || Failed("ioctl(-1)", EIO);
+  }
+
+  framevec_info info_{};
+};
+
 }  // namespace
 
 std::unique_ptr<Peer> OpenClock(const Memory& memory, Failure* failure) {
@@ -63,6 +81,10 @@ std::unique_ptr<Peer> OpenGetppid(const Memory& memory, Failure* failure) {
 
 std::unique_ptr<Peer> OpenEmpty(const Memory& memory, Failure* failure) {
   return Open<Empty>(memory, failure);
+}
+
+std::unique_ptr<Peer> OpenBadDescriptor(const Memory& memory, Failure* failure) {
+  return Open<BadDescriptor>(memory, failure);
 }
 
 }  // namespace framevec::peers

@@ -109,8 +109,8 @@ std::unique_ptr<Peer> Open(const Memory& memory, Failure* failure) {
 
 using Opener = std::unique_ptr<Peer>(const Memory& memory, Failure* failure);
 
-// Each in the file of its name; the first three in floor.cc.
-Opener OpenClock, OpenGetppid, OpenEmpty;
+// Each in the file of its name; the first four in floor.cc.
+Opener OpenClock, OpenGetppid, OpenEmpty, OpenBadDescriptor;
 Opener OpenFramevec, OpenFramevecTimed;
 Opener OpenMlock, OpenIoUring, OpenV4l2, OpenAfXdp, OpenRdmaRxe, OpenUdmabuf;
 
