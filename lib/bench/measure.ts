@@ -104,7 +104,7 @@ export function measure(name: string, call: () => unknown, options: MeasureOptio
  */
 export function race(entrants: readonly Entrant[], options: MeasureOptions = {}): Race {
   requireObject('options', options);
-  if (!Array.isArray(entrants)) throw invalidArgType('entrants', 'an Array', entrants);
+  requireArray('entrants', entrants);
   if (entrants.length === 0) throw outOfRange('entrants.length', '>= 1', 0);
   const {durationMs = 1000, warmupMs = 100, rounds = 20} = options;
   requireNumber('durationMs', durationMs, 0);
@@ -135,4 +135,8 @@ export function race(entrants: readonly Entrant[], options: MeasureOptions = {})
 function requireNumber(name: string, value: unknown, least: number): void {
   if (typeof value !== 'number') throw invalidArgType(`options.${name}`, 'of type number', value);
   if (!(value >= least && value < Infinity)) throw outOfRange(`options.${name}`, `>= ${least}`, value);
+}
+
+function requireArray(name: string, value: unknown): void {
+  if (!Array.isArray(value)) throw invalidArgType(name, 'an Array', value);
 }
