@@ -2,7 +2,10 @@
 import {Command, InvalidArgumentError, Option} from 'commander';
 import {availableParallelism} from 'node:os';
 import type {BenchOptions} from '../bench/command.js';
+import {EXIT} from './exit.js';
 
+/** Of command.error(), for what the parser does not see. */
+const USAGE = {code: 'framevec.usage', exitCode: EXIT.usage};
 const DEFAULT_SIZES = [1, 16, 256, 4096, 65_536];
 const BACKINGS = ['4k', 'thp', 'hugetlb', 'memfd', 'file', 'device'];
 const THREADS = [...new Set([1, Math.max(2, availableParallelism())])];
@@ -41,19 +44,18 @@ Examples:
   $ framevec bench --compare before.json after.json
 `)
     .action(async (results: readonly string[], {figures, grid, compare, ...options}: BenchFlags, command: Command) => {
-      if (compare === undefined && results.length > 0) command.error(`error: what is ${results[0] ?? ''} for? Files are compared with --compare.`);
-      if (compare !== undefined && results.length !== 2) command.error('error: --compare needs two files, the earlier one first.');
-      if (!grid && figures === undefined) command.error('error: --no-grid leaves nothing to do but with --figures.');
+      if (compare === undefined && results.length > 0) command.error(`error: what is ${results[0] ?? ''} for? Files are compared with --compare.`, USAGE);
+      if (compare !== undefined && results.length !== 2) command.error('error: --compare needs two files, the earlier one first.', USAGE);
+      if (!grid && figures === undefined) command.error('error: --no-grid leaves nothing to do but with --figures.', USAGE);
       // Not before: the addon may not be built, and `framevec vm` needs none.
       const {runBench, runCompare} = await import('../bench/command.js');
-      const {FrameVectorError} = await import('../errors.js');
       try {
         const [before, after] = results;
         process.exitCode = before !== undefined && after !== undefined
           ? runCompare(before, after, options.json === true)
           : await runBench({...options, ...(figures && {figures: grid ? 'also' as const : 'only' as const})}, process.argv.slice(2));
       } catch (error) {
-        const expected = error instanceof FrameVectorError || error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT';
+        const expected = error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT';
         if (!expected) throw error;
         command.error(`framevec: ${(error as Error).message}`);
       }
