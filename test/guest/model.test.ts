@@ -13,7 +13,7 @@ import {endsBalanced} from './oracles.js';
 endsBalanced(test);
 
 const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs} = process.env;
-const numRuns = Number(runs ?? 120);
+const numRuns = Number(runs ?? 80);
 
 test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, t => {
   t.timeout(30 * 60_000);
