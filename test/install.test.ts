@@ -9,9 +9,11 @@ import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import type {Diagnosis} from '../lib/doctor/index.js';
 import type {Installed} from '../lib/module/install.js';
+import {isSignatureRefusal} from '../lib/module/signing.js';
 import type {ModuleStatus} from '../lib/module/status.js';
 import {PACKAGE_ROOT, VERSION} from '../lib/package.js';
 import {Cache, cacheDirectory} from '../lib/vm/cache.js';
+import {EXIT} from '../lib/vm/errors.js';
 import {PackageSource} from '../lib/vm/packages.js';
 import {Progress} from '../lib/vm/progress.js';
 
@@ -46,6 +48,14 @@ for deb in ${debs.join(' ')}; do
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C / --keep-directory-symlink || exit 1
 done
 mkdir -p /var/lib/dkms /etc/udev/rules.d
+# depmod reads every module there is, twice: two minutes each under emulation. These few are enough.
+modules=/lib/modules/$(uname -r)
+small=/var/tmp/modules/$(uname -r)
+mkdir -p "$small/kernel/drivers/media"
+cp -a "$modules"/modules.* "$modules/build" "$small"
+cp -a "$modules/kernel/drivers/media/test-drivers" "$small/kernel/drivers/media"
+mount -o bind /var/tmp/modules /lib/modules
+depmod
 /usr/lib/systemd/systemd-udevd --daemon
 framevec=node_modules/.bin/framevec
 all() { find /etc /usr/src /usr/lib/modules-load.d /var/lib/dkms "/lib/modules/$(uname -r)" ! -name 'modules.*' ! -name 'mok.*' | sort; }
@@ -166,4 +176,17 @@ test('a new user installs the package and the module, is told that all is well, 
   t.is(step('status-after').status, 1);
   t.is(succeeded('uninstall-again'), 'nothing of framevec was installed\n');
   t.is(read('after'), read('before'), 'not a file is left');
+});
+
+test("a kernel that wants signatures refuses the module in the words that are known, and the doctor says what to do", (t) => {
+  t.timeout(10 * 60_000);
+  const vm = (...args: string[]): {status: number | null; stdout: string; stderr: string} =>
+    spawnSync(process.execPath, [MAIN, 'vm', '--quiet', '--append', 'module.sig_enforce=1', ...args], {cwd: PACKAGE_ROOT, encoding: 'utf8'});
+  const refused = vm('--', 'true');
+  t.is(refused.status, EXIT.moduleNotLoaded, refused.stderr);
+  t.true(isSignatureRefusal(refused.stderr), refused.stderr);
+  const {checks} = JSON.parse(vm('--no-module', '--', 'node', MAIN, 'doctor', '--json').stdout) as Diagnosis;
+  const signatures = checks.find(({name}) => name === 'signatures');
+  t.is(signatures?.status, 'note');
+  t.regex(signatures?.text ?? '', /^module\.sig_enforce is on: /);
 });
