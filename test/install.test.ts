@@ -64,6 +64,9 @@ step() {
   "$@" >"$FRAMEVEC_RUN/$name.out" 2>"$FRAMEVEC_RUN/$name.err"
   echo $? >"$FRAMEVEC_RUN/$name.status"
 }
+# Of the cache, too, which may be in a home that is nobody else's.
+above=$PWD
+until [ "$above" = / ]; do chmod a+rx "$above"; above=$(dirname "$above"); done
 as_nobody='setpriv --reuid=65534 --regid=65534 --clear-groups'
 
 all >"$FRAMEVEC_RUN/before"
