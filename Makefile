@@ -4,6 +4,7 @@
 #   make test           every test, on the host and in the VM
 #   make test-matrix    the VM's tests on every kernel
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
+#   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
 #   make check          the linters, for every language here
 #   make vm RUN='...'   a shell command in the VM
 #   make load, unload   the module, in the kernel that runs here, until it boots
@@ -108,7 +109,18 @@ vm: vm-run
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
 
-test_ready := test/native/build/Release/raw.node $(test_programs) | test-packages
+# Times of one VM compare with each other only. BENCH='--filter 4k --duration 2s' chooses, and has the grid's options.
+bench_run := build/bench-$(KERNEL)
+
+bench: vm-ready native/peers/build/Release/peers.node
+	@rm -rf $(bench_run) && mkdir -p $(bench_run)
+	@$(fv) vm --kernel $(KERNEL) --memory 6G --timeout 7200 --out $(bench_run) --module-param aperture_size=268435456 \
+	  --with vivid --with rdma_rxe --with ib_uverbs -- \
+	  sh -c 'node dist/lib/cli/main.js bench --figures --json $$FRAMEVEC_RUN/bench.json "$$@"' bench $(BENCH)
+	@mv $(bench_run)/bench.json build/bench-$(KERNEL).json && rm -rf $(bench_run)
+	@echo "build/bench-$(KERNEL).json"
+
+test_ready := test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
 
 test-packages:
 	@.ci/packages v4l-utils

@@ -23,6 +23,7 @@ export interface BenchOptions {
   readonly filter?: string;
   /** `'only'`: the figures and no grid. */
   readonly figures?: 'also' | 'only';
+  readonly figureSizes: readonly number[];
   readonly heapCalls: number;
   /** A file; `true`: stdout, and the table is left out. */
   readonly json?: string | true;
@@ -82,7 +83,7 @@ export async function runBench(options: BenchOptions, command: readonly string[]
   let figures: readonly Figure[] = [];
   if (options.figures !== undefined) {
     figures = measureFigures({
-      environment: where, durationMs: options.duration, rounds: options.rounds, sizes: options.sizes, heapCalls: options.heapCalls, progress,
+      environment: where, durationMs: options.duration, rounds: options.rounds, sizes: options.figureSizes, heapCalls: options.heapCalls, progress,
     }, figure => {
       tell(figureLines(figure));
     });

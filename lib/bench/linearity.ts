@@ -24,7 +24,7 @@ export function linearity(options: FigureOptions): Figure {
   const details: string[] = [];
   const sizes = SIZES.filter(pages => pages <= Math.max(...options.sizes, 0));
   const most = sizes.at(-1);
-  if (most === undefined || sizes.length < 3) return notMeasured(LINEAR, `three sizes of ${SIZES.join(', ')} are needed, as with --sizes 256,4096`);
+  if (most === undefined || sizes.length < 3) return notMeasured(LINEAR, `three sizes of ${SIZES.join(', ')} are needed, as with --figure-sizes 256,4096`);
   options.progress(`figure 5a: ${most} pages`);
   return withMemory('4k', most, memory => {
     using vector = FrameVector.create(most);
@@ -36,7 +36,7 @@ export function linearity(options: FigureOptions): Figure {
       details.push(`${pages} pages: ${microseconds(ns)}, ${(ns / pages).toFixed(2)} ns a page, ${((ns / fitted - 1) * 100).toFixed(1)} % from the line`);
     }
     details.push(`the line: ${fit.fixed.value.toFixed(0)} ns and ${fit.perPage.value.toFixed(2)} ns a page (${fit.perPage.low.toFixed(2)} to ${fit.perPage.high.toFixed(2)})`);
-    if (most < GIBIBYTE_PAGES) return notMeasured(LINEAR, `only up to ${most} pages were asked for: --sizes ...,${GIBIBYTE_PAGES}`, details);
+    if (most < GIBIBYTE_PAGES) return notMeasured(LINEAR, `only up to ${most} pages were asked for: --figure-sizes ...,${GIBIBYTE_PAGES}`, details);
     // Round by round, so that there is an interval too.
     const offs = Array.from({length: options.rounds}, (_, round) =>
       fitRounds(sizes.map((pages, i) => ({pages, rounds: [rounds[i]?.[round] ?? Number.NaN]}))).worst * 100);
@@ -45,7 +45,7 @@ export function linearity(options: FigureOptions): Figure {
 }
 
 export function extentsAgainstNumbers(options: FigureOptions): Figure {
-  if (Math.max(...options.sizes, 0) < GIBIBYTE_PAGES) return notMeasured(EXTENTS, `1 GiB was not asked for: --sizes ...,${GIBIBYTE_PAGES}`);
+  if (Math.max(...options.sizes, 0) < GIBIBYTE_PAGES) return notMeasured(EXTENTS, `1 GiB was not asked for: --figure-sizes ...,${GIBIBYTE_PAGES}`);
   options.progress('figure 5b: 1 GiB of huge pages');
   return withMemory('hugetlb', GIBIBYTE_PAGES, memory => {
     using vector = FrameVector.create(GIBIBYTE_PAGES);

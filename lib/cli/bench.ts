@@ -7,6 +7,7 @@ import {EXIT} from './exit.js';
 /** Of command.error(), for what the parser does not see. */
 const USAGE = {code: 'framevec.usage', exitCode: EXIT.usage};
 const DEFAULT_SIZES = [1, 16, 256, 4096, 65_536];
+const FIGURE_SIZES = [...DEFAULT_SIZES, 262_144];
 const BACKINGS = ['4k', 'thp', 'hugetlb', 'memfd', 'file', 'device'];
 const THREADS = [...new Set([1, Math.max(2, availableParallelism())])];
 
@@ -27,6 +28,7 @@ export function benchCommand(): Command {
     .option('--filter <pattern>', 'only rows whose name what/backing/pages/access/state/threads has it (a regular expression)', pattern)
     .option('--figures', 'the figures of docs/performance.md, too')
     .option('--no-grid', 'with --figures: nothing but them')
+    .addOption(new Option('--figure-sizes <pages>', 'pages for them; 262144 is the 1 GiB that two of them are about').default(FIGURE_SIZES, FIGURE_SIZES.join()).argParser(numbers))
     .addOption(new Option('--heap-calls <count>', 'pins over which the heap is watched, for the figures').default(1_000_000).argParser(count))
     .option('--json [file]', 'write all that was measured (lib/bench/result.ts has the form); without a file to stdout, and no table')
     .option('--html <file>', 'write a report for a browser, which needs no network')
@@ -40,7 +42,7 @@ and a 95 % interval of the ratio, by bootstrap, that excludes 1.
 Examples:
   $ framevec vm --memory 4G -- npx framevec bench --backing 4k,thp --sizes 1,256
   $ framevec bench --filter '/resident/1t$' --json before.json
-  $ framevec bench --figures --no-grid --sizes 1,16,256,4096,65536,262144
+  $ framevec bench --figures --no-grid
   $ framevec bench --compare before.json after.json
 `)
     .action(async (results: readonly string[], {figures, grid, compare, ...options}: BenchFlags, command: Command) => {
