@@ -116,6 +116,8 @@ function writeGuestFiles(
 ): void {
   const environment = guestEnvironment(process.env, {
     ...options.env,
+    // The guest can't tell, and its clock means something else then.
+    ...(options.icount === true && {FRAMEVEC_ICOUNT: '1'}),
     // Further modules of kmod/ are built beside it, for a command to load.
     ...(module && {FRAMEVEC_KMOD: dirname(module.path)}),
   });
