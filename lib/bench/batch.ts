@@ -86,7 +86,7 @@ export function withPeers<T>(
     }
     return use(opened.filter((session): session is PeerSession => session.ok));
   } finally {
-    for (const session of opened) if (session.ok) session.close();
+    for (const session of opened.reverse()) if (session.ok) session.close();
   }
 }
 

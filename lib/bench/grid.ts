@@ -236,7 +236,8 @@ class BackingRun {
   }
 
   async #close(): Promise<void> {
-    for (const lane of this.#lanes) await lane.contestant.close();
+    // The last first, as nested scopes end.
+    for (const lane of this.#lanes.reverse()) await lane.contestant.close();
     this.#memory?.[Symbol.dispose]();
     this.#backing?.[Symbol.dispose]();
   }

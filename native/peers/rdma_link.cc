@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 
@@ -105,6 +106,21 @@ std::optional<uint32_t> FindIndex(int socket) {
 }
 
 }  // namespace
+
+std::shared_ptr<RdmaLink> RdmaLink::Shared(int* error) {
+  // The link is the machine's, so one process has one.
+  static std::mutex lock;
+  static std::weak_ptr<RdmaLink> shared;
+  const std::lock_guard<std::mutex> guard(lock);
+  std::shared_ptr<RdmaLink> link = shared.lock();
+  *error = 0;
+  if (link != nullptr) return link;
+  link = std::make_shared<RdmaLink>();
+  *error = link->Add();
+  if (*error != 0 && *error != EEXIST) return nullptr;
+  shared = link;
+  return link;
+}
 
 int RdmaLink::Add() {
   socket_ = UniqueFd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_RDMA));

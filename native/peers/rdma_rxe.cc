@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
 #include <string>
 
 #include "../unique_fd.h"
@@ -40,8 +41,9 @@ constexpr uint32_t kLocalWrite = 1;  // IB_ACCESS_LOCAL_WRITE
 class RdmaRxe final : public Timed<RdmaRxe> {
  public:
   bool Open(const Memory& memory) {
-    const int error = link_.Add();
-    if (error != 0 && error != EEXIST) return Failed("netlink(RDMA_NLDEV_CMD_NEWLINK)", error);
+    int error;
+    link_ = RdmaLink::Shared(&error);
+    if (link_ == nullptr) return Failed("netlink(RDMA_NLDEV_CMD_NEWLINK)", error);
     const std::string path = RdmaLink::VerbsFile();
     if (path.empty()) return Failed("no /dev/infiniband/uverbs of rxe", ENODEV);
     verbs_ = UniqueFd(open(path.c_str(), O_RDWR | O_CLOEXEC));
@@ -93,7 +95,7 @@ class RdmaRxe final : public Timed<RdmaRxe> {
   }
 
   // The descriptors end before the link.
-  RdmaLink link_;
+  std::shared_ptr<RdmaLink> link_;
   UniqueFd verbs_;
   UniqueFd events_;
   Command<ib_uverbs_reg_mr> take_;
