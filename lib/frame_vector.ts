@@ -1,12 +1,10 @@
-import {inspect, types} from 'node:util';
+import {inspect, types, type InspectOptionsStylized} from 'node:util';
 import {
   addon,
   FIELD_ADDRESS,
   FIELD_CALL_NS,
-  FIELD_CAPACITY,
   FIELD_FLAGS,
   FIELD_FRAME,
-  FIELD_FRAMES,
   FIELD_GUP_NS,
   FIELD_HANDLE,
   FIELD_KIND,
@@ -14,7 +12,6 @@ import {
   FIELD_OFFSET,
   FIELD_REASON,
   FIELD_REGION,
-  FIELD_STATE,
   REFUSED_BAD_ARGUMENT,
   REFUSED_CAPACITY_EXCEEDED,
   REFUSED_CLOSED,
@@ -24,6 +21,7 @@ import {
 } from './addon.js';
 import {canProtect, containerOf, viewOf, withoutBytes, type PinTarget} from './containers.js';
 import {info, openDevice} from './device.js';
+import {held, pinChannel, publishPin, publishPinError, staleChannel, stalePublisher, unpinChannel, type UnpinMessage} from './diagnostics.js';
 import {
   capacityExceeded,
   closed,
@@ -39,14 +37,17 @@ import {
   vectorBusy,
   vectorFailed,
   warnOfDetach,
-  warnOfLeak,
   type Stop,
   type VectorMethod,
 } from './errors.js';
 import {readExtents, type Extents, type ExtentsOptions} from './extents.js';
+import {ownFdinfo} from './fdinfo.js';
+import {BUSY, CLOSED, endHold, newHold, root, unroot, type Hold} from './hold.js';
+import {shown} from './inspect.js';
 import {enabled, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
 import {ended, enqueue, withdraw} from './pin_queue.js';
 import {staleError, watchStale} from './stale.js';
+import {isStale, readStat, type Stat} from './stat.js';
 import {askedRange, stopOf} from './stop.js';
 import {MappedMemory, ownContainer, type Container} from './mapped_memory.js';
 import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
@@ -54,9 +55,6 @@ import {
   FRAMEVEC_KIND_PAGES,
   FRAMEVEC_KIND_PFNS,
   FRAMEVEC_PIN_TIMING,
-  FRAMEVEC_STATE_GOT_REF,
-  FRAMEVEC_STATE_STALE,
-  FRAMEVEC_STATE_WRITE,
   KINDS,
   REASONS,
   type Kind,
@@ -70,62 +68,8 @@ export interface Timing {
   readonly callNs: number;
 }
 
-/** What {@link FrameVector.stat} tells: the kernel's own view of the vector. */
-export interface Stat {
-  readonly kind: Kind;
-  /** Frames it can hold. */
-  readonly capacity: number;
-  /** Frames it holds. */
-  readonly frames: number;
-  /** Bytes from the start of the first frame to the first byte. */
-  readonly offset: number;
-  /** Bytes it holds. */
-  readonly byteLength: number;
-  /** Pinned for write. */
-  readonly write: boolean;
-  /** unpin() has references to give back: not so of frame numbers. */
-  readonly gotRef: boolean;
-  /** A snapshot whose mapping has changed since: see {@link FrameVector.stale}. */
-  readonly stale: boolean;
-}
-
-/**
- * The part of a vector that outlives its FrameVector: what is rooted while frames are held, so that
- * the memory stays and the FrameVector's collection can still be noticed.
- */
-interface Hold {
-  handle: number;
-  frames: number;
-  target: PinTarget | undefined;
-  stack: string | undefined;
-}
-
 // Hoisted: a call through a const costs 3 ns less than one through a property.
 const {pin, unpin, readPfns, exchange, pageSize} = addon;
-const CLOSED = -1;
-/** In place of the handle until a pinAsync() settles, so that no call pays to be kept off meanwhile. */
-const BUSY = -2;
-const SLOT_MASK = 0xf_ffff;
-
-/** Pinned vectors by slot: a Set would cost 40 ns a pin. */
-const pinned: (Hold | undefined)[] = [];
-
-const collected = new FinalizationRegistry<Hold>(hold => {
-  if (hold.handle === CLOSED) return;
-  if (hold.frames > 0) {
-    // Never unpinned here: a device may still write to the frames.
-    warnOfLeak(hold.frames, hold.stack);
-    return;
-  }
-  addon.close(hold.handle);
-  hold.handle = CLOSED;
-});
-
-// A stack a vector is dear, so only who looks for a leak pays.
-const traced =
-  /(^|,)(framevec|\*)(,|$)/i.test(process.env.NODE_DEBUG ?? '') ||
-  process.execArgv.includes('--trace-warnings') ||
-  (process.env.NODE_OPTIONS ?? '').includes('--trace-warnings');
 
 /**
  * The page frames behind a range of memory: of ordinary memory *pinned*, so that they stay the
@@ -197,8 +141,7 @@ export class FrameVector implements Disposable {
 
   private constructor(capacity: number, handle: number) {
     this.capacity = capacity;
-    this.#hold = {handle, frames: 0, target: undefined, stack: traced ? creationStack() : undefined};
-    collected.register(this, this.#hold, this.#hold);
+    this.#hold = newHold(this, handle);
   }
 
   /**
@@ -297,10 +240,7 @@ export class FrameVector implements Disposable {
   }
 
   #took(frames: number, target: PinTarget, container: Container, flags: number): void {
-    const hold = this.#hold;
-    hold.frames = frames;
-    hold.target = target;
-    pinned[hold.handle & SLOT_MASK] = hold;
+    root(this.#hold, frames, target);
     this.#container = container;
     this.#kind = exchange[FIELD_KIND];
     this.#address = exchange[FIELD_ADDRESS];
@@ -312,7 +252,10 @@ export class FrameVector implements Disposable {
       this.#byteLength = frames * pageSize - this.#offset;
       this.#stopped = stopOf(askedRange(flags));
     }
-    if ((flags & FRAMEVEC_PIN_TIMING) !== 0) this.#measured();
+    const timed = (flags & FRAMEVEC_PIN_TIMING) !== 0;
+    if (timed) this.#measured();
+    if (this.#kind === FRAMEVEC_KIND_PFNS && staleChannel.hasSubscribers) this.#watch();
+    if (pinChannel.hasSubscribers) publishPin(this, flags, timed);
   }
 
   /**
@@ -329,8 +272,10 @@ export class FrameVector implements Disposable {
     exchange[FIELD_FLAGS] = flags;
     const frames = unpin();
     if (frames < 0) throw this.#failed('unpin', frames);
+    const message = unpinChannel.hasSubscribers ? this.#unpinMessage(false) : undefined;
     this.#forget();
     if (flags !== 0) this.#measured();
+    if (message !== undefined) unpinChannel.publish(message);
     return frames;
   }
 
@@ -437,19 +382,9 @@ export class FrameVector implements Disposable {
    * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`
    */
   stat(): Stat {
-    const answer = addon.stat(this.#hold.handle);
-    if (answer < 0) throw this.#failed('stat', answer);
-    const state = exchange[FIELD_STATE];
-    return {
-      kind: KINDS[exchange[FIELD_KIND]] ?? 'none',
-      capacity: exchange[FIELD_CAPACITY],
-      frames: exchange[FIELD_FRAMES],
-      offset: exchange[FIELD_OFFSET],
-      byteLength: exchange[FIELD_LENGTH],
-      write: (state & FRAMEVEC_STATE_WRITE) !== 0,
-      gotRef: (state & FRAMEVEC_STATE_GOT_REF) !== 0,
-      stale: (state & FRAMEVEC_STATE_STALE) !== 0,
-    };
+    const stat = readStat(this.#hold.handle);
+    if (typeof stat === 'number') throw this.#failed('stat', stat);
+    return stat;
   }
 
   /**
@@ -462,11 +397,12 @@ export class FrameVector implements Disposable {
     const {handle} = hold;
     if (handle === CLOSED) return;
     if (handle === BUSY) throw this.#gone();
+    const message = hold.frames > 0 && unpinChannel.hasSubscribers ? this.#unpinMessage(true) : undefined;
     this.#forget();
-    hold.handle = CLOSED;
-    collected.unregister(hold);
+    endHold(hold);
     const answer = addon.close(handle);
     if (answer < 0) throw unexpected('close', answer);
+    if (message !== undefined) unpinChannel.publish(message);
   }
 
   /** The same as {@link close}: `using vector = FrameVector.create(16)`. */
@@ -485,7 +421,7 @@ export class FrameVector implements Disposable {
    * but unpin(), stat() and close() says ESTALE. Asks the kernel; pinned memory never goes stale.
    */
   get stale(): boolean {
-    return this.#kind !== 0 && addon.stat(this.#hold.handle) === 0 && (exchange[FIELD_STATE] & FRAMEVEC_STATE_STALE) !== 0;
+    return this.#kind !== 0 && isStale(this.#hold.handle);
   }
 
   /**
@@ -500,7 +436,7 @@ export class FrameVector implements Disposable {
     const {handle, frames} = this.#hold;
     if (handle < 0) throw this.#gone();
     if (frames === 0) throw vectorFailed('poll', -61);
-    return (this.#staleSignal ??= this.stale ? AbortSignal.abort(staleError()) : watchStale(handle));
+    return (this.#staleSignal ??= this.stale ? AbortSignal.abort(staleError()) : this.#watch());
   }
 
   /** Frames that it holds. */
@@ -550,14 +486,38 @@ export class FrameVector implements Disposable {
   }
 
   /** @internal */
-  [inspect.custom](_depth: number, options: object): string {
-    if (this.#hold.handle < 0) return `FrameVector {${this.closed ? 'closed' : 'busy'}}`;
-    const {fd, capacity, kind, length, offset, byteLength, stopped, timing} = this;
-    const shown = {fd, capacity, kind, length};
-    if (kind !== 'none') Object.assign(shown, {offset, byteLength});
-    if (stopped !== undefined) Object.assign(shown, {stopped: stopped.reason});
-    if (timing !== undefined) Object.assign(shown, {timing});
-    return `FrameVector ${inspect(shown, options)}`;
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    const stat = readStat(this.#hold.handle);
+    if (typeof stat === 'number') return shown('FrameVector', this.closed ? 'closed' : 'busy', depth, options);
+    const {fd, stopped, timing} = this;
+    const {kind, frames, capacity, byteLength, offset, write, gotRef, stale} = stat;
+    const info = ownFdinfo(fd);
+    return shown(
+      'FrameVector',
+      {
+        fd,
+        ...(info && {id: info.id}),
+        kind,
+        frames,
+        capacity,
+        ...(kind !== 'none' && {byteLength, offset, write, longterm: gotRef}),
+        // Of pinned frames there is nothing to say.
+        ...(kind !== 'none' && !gotRef && {stale}),
+        ...(info?.holding?.ageMs !== undefined && {heldMs: info.holding.ageMs}),
+        ...(stopped && {stopped: stopped.reason}),
+        ...(timing && {timing}),
+      },
+      depth,
+      options,
+    );
+  }
+
+  #watch(): AbortSignal {
+    return (this.#staleSignal ??= watchStale(this.#hold.handle, stalePublisher(this)));
+  }
+
+  #unpinMessage(closed: boolean): UnpinMessage {
+    return {vector: this, ...held(this), closed};
   }
 
   #measured(): void {
@@ -569,9 +529,7 @@ export class FrameVector implements Disposable {
     const hold = this.#hold;
     const target = this.#container;
     if (target?.kind === 'plain' && target.whole.byteLength === 0) warnOfDetach(hold.frames);
-    pinned[hold.handle & SLOT_MASK] = undefined;
-    hold.target = undefined;
-    hold.frames = 0;
+    unroot(hold);
     this.#container = undefined;
     this.#kind = 0;
     this.#address = 0;
@@ -603,8 +561,9 @@ export class FrameVector implements Disposable {
       case REFUSED_FOREIGN:
         throw containerRefused('foreign');
     }
-    if (answer < -4095) throw unexpected('pin', answer);
-    throw pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
+    const error = answer < -4095 ? unexpected('pin', answer) : pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
+    if (pinChannel.hasSubscribers) publishPinError(this, error);
+    throw error;
   }
 
   /** Why there is no vector to be had. */
@@ -642,10 +601,4 @@ export class FrameVector implements Disposable {
     if (answer === REFUSED_CLOSED) return this.#gone();
     return answer < -4095 ? unexpected(method, answer) : vectorFailed(method, answer);
   }
-}
-
-function creationStack(): string {
-  const created: {stack?: string} = {};
-  Error.captureStackTrace(created, creationStack);
-  return (created.stack ?? '').replace(/^[^\n]*\n/, '');
 }

@@ -11,12 +11,14 @@ export {
 } from './errors.js';
 export {DeviceMemory, type DeviceMapOptions} from './device_memory.js';
 export {info, type ModuleInfo} from './device.js';
+export {type HeldMessage, type PinErrorMessage, type PinMessage, type StaleMessage, type UnpinMessage} from './diagnostics.js';
 export {type Extents, type ExtentsOptions} from './extents.js';
-export {FrameVector, type Stat, type Timing} from './frame_vector.js';
+export {FrameVector, type Timing} from './frame_vector.js';
 export {type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
 export {type MapRange, type MapSource} from './map_file.js';
 export {type MappedMemory} from './mapped_memory.js';
 export {PinnableMemory, type AllocOptions, type FileMapOptions} from './pinnable_memory.js';
+export {type Stat} from './stat.js';
 export {type Kind, type Reason} from './uapi.js';
 export {UserptrQueue, type DeviceFrame, type DeviceWork, type UserptrQueueOptions} from './userptr_queue.js';
 export {

@@ -1,7 +1,8 @@
 /** Memory that the addon has mapped: its life, from the mapping to close(). */
-import {inspect} from 'node:util';
+import {inspect, type InspectOptionsStylized} from 'node:util';
 import {addon, FIELD_REGION} from './addon.js';
 import {memoryPinned, unexpected} from './errors.js';
+import {shown} from './inspect.js';
 
 /**
  * What holds bytes that may be pinned. `'owned'`: mapped by the addon, sound whatever becomes of the
@@ -98,9 +99,8 @@ export abstract class MappedMemory implements Disposable {
   }
 
   /** @internal */
-  [inspect.custom](_depth: number, options: object): string {
-    const {name} = this.constructor;
-    return this.closed ? `${name} {closed}` : `${name} ${inspect(this.shown(), options)}`;
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return shown(this.constructor.name, this.closed ? 'closed' : this.shown(), depth, options);
   }
 
   /** @internal What inspect() shows. */

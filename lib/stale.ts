@@ -9,10 +9,11 @@ export function staleError(): Error {
   return vectorFailed('poll', ESTALE);
 }
 
-/** A signal that is aborted when the vector goes stale. */
-export function watchStale(handle: number): AbortSignal {
+/** A signal that is aborted when the vector goes stale; `told` is called before. */
+export function watchStale(handle: number, told: () => void): AbortSignal {
   const controller = new AbortController();
   const answer = addon.watch(handle, status => {
+    if (status >= 0) told();
     controller.abort(status < 0 ? unexpected('poll', status) : staleError());
   });
   if (answer < 0) throw unexpected('poll', answer);

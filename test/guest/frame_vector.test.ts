@@ -47,7 +47,7 @@ test.serial('what is pinned is what pagemap shows, and every property tells the 
   t.deepEqual(vector.stat(), {kind, capacity, frames: length, offset, byteLength, write: true, gotRef: true, stale: false});
   t.is(byteLength, memory.byteLength);
   t.regex(readFileSync(`/proc/self/fdinfo/${vector.fd}`, 'utf8'), /framevec-frames:\s+64\n/);
-  t.regex(inspect(vector), /^FrameVector \{[^]*kind: 'pages',[^]*length: 64/);
+  t.regex(inspect(vector), /^FrameVector \{[^]*kind: 'pages',[^]*frames: 64/);
   t.is(vector.unpin(), 64);
   t.deepEqual(vector.stat(), {kind: 'none', capacity: 64, frames: 0, offset: 0, byteLength: 0, write: false, gotRef: false, stale: false});
   t.is(vector.length, 0);
