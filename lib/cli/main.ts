@@ -12,6 +12,7 @@ import {EXIT, EXIT_HELP, wrongUseIs} from './exit.js';
 import {moduleCommand} from './module.js';
 import {v4l2Command} from './v4l2.js';
 import {pinCommand} from './pin.js';
+import {topCommand} from './top.js';
 import {vmCommand} from './vm.js';
 
 const program = new Command('framevec').description(DESCRIPTION).version(VERSION).addHelpText('after', `
@@ -30,6 +31,7 @@ program.addCommand(demoCommand());
 program.addCommand(pinCommand());
 program.addCommand(v4l2Command());
 program.addCommand(benchCommand());
+program.addCommand(topCommand());
 program.addCommand(vmCommand());
 program.addCommand(moduleCommand());
 completion(program, {completionCommandName: 'completion'});
