@@ -123,7 +123,7 @@ bench: vm-ready native/peers/build/Release/peers.node
 test_ready := test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
 
 test-packages:
-	@.ci/packages v4l-utils
+	@.ci/packages v4l-utils linux-perf bpftrace
 
 test: vm-ready $(test_ready)
 	@node dist/test/run.js --kernel $(KERNEL)
