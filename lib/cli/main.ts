@@ -21,6 +21,7 @@ Examples:
   $ framevec vm -- npx framevec demo      the main job, in a disposable VM: nothing is installed
   $ sudo npx framevec module install      the module in the kernel that runs here
   $ framevec pin --size 64M --backing thp --write
+  $ sudo npx framevec top                 the vectors of all processes, live
   $ framevec pin --help                   each command has its own, with examples
   $ source <(framevec completion bash)    completion in this shell
 
