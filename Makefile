@@ -120,7 +120,8 @@ bench: vm-ready native/peers/build/Release/peers.node
 	@mv $(bench_run)/bench.json build/bench-$(KERNEL).json && rm -rf $(bench_run)
 	@echo "build/bench-$(KERNEL).json"
 
-test_ready := test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
+# The package is made beforehand: two test files pack it at the same time.
+test_ready := prebuild test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
 
 test-packages:
 	@.ci/packages v4l-utils linux-perf bpftrace
