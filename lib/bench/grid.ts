@@ -110,9 +110,12 @@ export function matches(filter: string | undefined, id: string): boolean {
 /** All rows of one backing. */
 class BackingRun {
   readonly #absent: Absent[] = [];
-  readonly #lanes: Lane[] = [];
+  #lanes: Lane[] = [];
+  readonly #failed = new Set<Lane>();
   readonly #samples = new Samples();
   readonly #pageSize = info().pageSize;
+  /** Pages of the largest case. */
+  #most = 1;
   #backing: Backing | undefined;
   #memory: Region | undefined;
 
@@ -124,8 +127,9 @@ class BackingRun {
       await this.#open();
       for (const [i, lane] of this.#lanes.entries()) {
         progress(`${this.name}: warming up ${i + 1} of ${this.#lanes.length}: ${lane.id}`);
-        await lane.warm(this.#samples, warmupMs * 1e6);
+        await this.#warm(lane, warmupMs * 1e6);
       }
+      this.#lanes = this.#lanes.filter(lane => !this.#failed.has(lane));
       for (let round = 1; round <= rounds; round++) {
         for (const [i, lane] of this.#lanes.entries()) {
           progress(`${this.name}: round ${round} of ${rounds}, row ${i + 1} of ${this.#lanes.length}: ${lane.id}`);
@@ -140,6 +144,17 @@ class BackingRun {
     }
   }
 
+  /** What fails does so the first time: it is absent then. */
+  async #warm(lane: Lane, ns: number): Promise<void> {
+    try {
+      await lane.warm(this.#samples, ns);
+    } catch (error) {
+      this.#failed.add(lane);
+      this.#lacks(lane.contestant.what, lane.of, error instanceof Error ? error.message : String(error));
+      await lane.contestant.close();
+    }
+  }
+
   #cases(): GridCase[] {
     const {sizes, access, states, threads} = this.options;
     return sizes.flatMap(pages => access.flatMap(way => states.flatMap(state => threads.map(count =>
@@ -151,9 +166,9 @@ class BackingRun {
     // What exists at once: the memory of all resident rows, one cold, and each thread's.
     const regions = 1 + (states.includes('cold') ? 1 : 0) + Math.max(0, ...threads.filter(count => count > 1)) * states.length;
     const fitting = sizes.filter(pages => this.#fits(pages, regions));
-    const most = Math.max(1, ...fitting) * this.#pageSize;
-    const backing = this.#backing = new Backing(this.name, most, regions);
+    const backing = this.#backing = new Backing(this.name, Math.max(1, ...fitting) * this.#pageSize, regions);
     const cases = this.#cases().filter(of => fitting.includes(of.pages) && this.#has(backing, of));
+    this.#most = Math.max(1, ...cases.map(({pages}) => pages));
     const largest = Math.max(0, ...cases.filter(({threads: count, state}) => count === 1 && state === 'resident').map(({pages}) => pages));
     if (largest > 0) this.#memory = backing.resident(largest * this.#pageSize);
     for (const of of cases) {
@@ -195,7 +210,7 @@ class BackingRun {
       if (of.threads > 1) {
         const pool = this.pools.get(of.threads) ?? new ThreadPool(of.threads);
         this.pools.set(of.threads, pool);
-        this.#add(of, await pool.open(of), undefined);
+        this.#add(of, await pool.open(of, this.#most), undefined);
       } else if (of.state === 'cold') {
         this.#add(of, new ColdPins(backing, of.pages, write, this.#pageSize), undefined);
       } else {

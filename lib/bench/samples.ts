@@ -69,8 +69,8 @@ export class PhaseRecorder {
   }
 
   distribution(): Distribution {
-    const at = (percentile: number): number => this.#histogram.getValueAtPercentile(percentile);
-    // HdrHistogram's own extremes are those of its buckets.
+    // HdrHistogram tells the upper end of a bucket, which may be beyond the largest value.
+    const at = (percentile: number): number => Math.min(this.#histogram.getValueAtPercentile(percentile), Math.round(this.#max));
     return {
       count: this.#histogram.totalCount,
       min: Math.round(this.#min),

@@ -1,7 +1,7 @@
 /** One of several threads that pin at the same time, each its own memory with its own vector. */
 import {parentPort, workerData} from 'node:worker_threads';
 import {info} from '../device.js';
-import {Backing, type BackingName} from './backing.js';
+import {Backing, type BackingName, type Region} from './backing.js';
 import {ColdPins, ResidentPins, type Contestant} from './contestant.js';
 import type {Case} from './result.js';
 import {Samples} from './samples.js';
@@ -13,7 +13,7 @@ export interface ThreadData {
 }
 
 export type ToThread =
-  | {readonly kind: 'open'; readonly key: number; readonly of: Case & {readonly backing: BackingName}}
+  | {readonly kind: 'open'; readonly key: number; readonly of: Case & {readonly backing: BackingName}; readonly most: number}
   | {readonly kind: 'slice'; readonly key: number; readonly ns: number; readonly turn: number}
   | {readonly kind: 'close'; readonly key: number};
 
@@ -24,29 +24,49 @@ export interface FromThread {
   readonly touch?: Float64Array;
 }
 
-/** What one case has: closed in this order. */
+/** Memory of one backing, of which each resident case has the beginning: it goes with the last of them. */
+interface Shared {
+  readonly backing: Backing;
+  memory: Region | undefined;
+  cases: number;
+}
+
+/** What one case has. */
 interface Held {
   readonly contestant: Contestant;
-  readonly memory: Disposable | undefined;
-  readonly backing: Backing;
+  readonly name: BackingName;
 }
 
 function serve({gate, threads}: ThreadData, port: NonNullable<typeof parentPort>): void {
   const held = new Map<number, Held>();
+  const shared = new Map<BackingName, Shared>();
   const samples = new Samples();
 
-  const open = (key: number, {backing: name, pages, access, state}: Extract<ToThread, {kind: 'open'}>['of']): void => {
+  const open = ({key, of, most}: Extract<ToThread, {kind: 'open'}>): void => {
+    const {backing: name, pages, access, state} = of;
     const {pageSize} = info();
-    // One region only: the main thread has reserved what huge pages all of them need.
-    const backing = new Backing(name, pages * pageSize, 0);
-    const missing = backing.lacks(pages * pageSize);
-    if (missing !== undefined) throw new Error(missing);
+    // No huge page is reserved here: the main thread has reserved what all of them need.
+    const mine = shared.get(name) ?? {backing: new Backing(name, most * pageSize, 0), memory: undefined, cases: 0};
+    shared.set(name, mine);
+    const write = access === 'write';
     if (state === 'cold') {
-      held.set(key, {contestant: new ColdPins(backing, pages, access === 'write', pageSize), memory: undefined, backing});
-      return;
+      held.set(key, {contestant: new ColdPins(mine.backing, pages, write, pageSize), name});
+    } else {
+      mine.memory ??= mine.backing.resident(most * pageSize);
+      held.set(key, {contestant: new ResidentPins(mine.memory.bytes.subarray(0, pages * pageSize), pages, write), name});
     }
-    const memory = backing.resident(pages * pageSize);
-    held.set(key, {contestant: new ResidentPins(memory.bytes, pages, access === 'write'), memory, backing});
+    mine.cases++;
+  };
+
+  const close = (key: number): void => {
+    const {contestant, name} = held.get(key) ?? {};
+    held.delete(key);
+    void contestant?.close();
+    const mine = name === undefined ? undefined : shared.get(name);
+    if (name === undefined || mine === undefined || --mine.cases > 0) return;
+    mine.memory?.[Symbol.dispose]();
+    mine.backing[Symbol.dispose]();
+    shared.delete(name);
   };
 
   /** Waits until all have come: a slice in which the others have not begun would be of one thread. */
@@ -72,15 +92,9 @@ function serve({gate, threads}: ThreadData, port: NonNullable<typeof parentPort>
   port.on('message', (message: ToThread) => {
     let answer: FromThread = {};
     try {
-      if (message.kind === 'open') open(message.key, message.of);
+      if (message.kind === 'open') open(message);
       else if (message.kind === 'slice') answer = slice(message.key, message.ns, message.turn);
-      else {
-        const {contestant, memory, backing} = held.get(message.key) ?? {};
-        held.delete(message.key);
-        void contestant?.close();
-        memory?.[Symbol.dispose]();
-        backing?.[Symbol.dispose]();
-      }
+      else close(message.key);
     } catch (error) {
       answer = {error: error instanceof Error ? error.message : String(error)};
     }

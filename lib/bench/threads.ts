@@ -23,15 +23,16 @@ export class ThreadPool {
   /**
    * Sets a case up in each thread.
    *
+   * @param most - pages of the largest case of this backing: all share one memory of each thread
    * @throws Error - what stood in the way in one of them
    */
-  async open(of: Case & {readonly backing: BackingName}): Promise<Contestant> {
+  async open(of: Case & {readonly backing: BackingName}, most: number): Promise<Contestant> {
     const key = this.#cases++;
     const close = async (): Promise<void> => {
       await this.#ask({kind: 'close', key});
     };
     try {
-      await this.#ask({kind: 'open', key, of});
+      await this.#ask({kind: 'open', key, of, most});
     } catch (error) {
       await close();
       throw error;
