@@ -5,33 +5,11 @@
 import {readFileSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../lib/uapi.js';
+import {headerStructs, type Field} from './header.js';
 
 // dist/test is two below the package.
 const text = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-const header = text('kmod/uapi/framevec.h');
 const description = text('test/syzkaller/dev_framevec.txt').replaceAll(/^#.*\n/mg, '');
-
-interface Field {
-  name: string;
-  bytes: number;
-  /** Written by the kernel and ignored on entry. */
-  out: boolean;
-}
-
-/** The structs of the header, with what their comments say of each field; and which ioctls take them. */
-function headerStructs(): Map<string, {fields: Field[]; ioctls: string[]}> {
-  const structs = new Map<string, {fields: Field[]; ioctls: string[]}>();
-  for (const [, comment = '', name = '', body = ''] of header.matchAll(/\/\*\*\n((?: \*.*\n)+?) \*\/\nstruct (\w+) \{\n([^}]*)\};/g)) {
-    const fields = [...body.matchAll(/^\t(\w+) (\w+);$/mg)].map(([, type = '', field = '']) => ({
-      name: field,
-      bytes: type === '__aligned_u64' ? 8 : 4,
-      out: new RegExp(`^ \\* @${field}: out:`, 'm').test(comment),
-    }));
-    const title = comment.slice(0, comment.indexOf(': '));
-    structs.set(name, {fields, ioctls: title.match(/FRAMEVEC_IOC_\w+/g) ?? []});
-  }
-  return structs;
-}
 
 /** What is between brackets, at the top level. */
 function options(type: string): string[] {

@@ -1,9 +1,6 @@
-import {readFileSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../lib/uapi.js';
-
-// dist/test is two below the package.
-const header = readFileSync(new URL('../../kmod/uapi/framevec.h', import.meta.url), 'utf8');
+import {header} from './header.js';
 
 function evaluate(value: string, known: Map<string, number | string>): number | string {
   const text = /^"(.*)"$/.exec(value);
