@@ -21,6 +21,16 @@
 #define SECRETMEM_MAGIC		0x5345434d
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 14, 0)
+static inline struct vm_area_struct *vma_lookup(struct mm_struct *mm,
+						unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+
+	return vma && vma->vm_start <= addr ? vma : NULL;
+}
+#endif
+
 /*
  * Unpin @n frames that follow each other, one step a folio. 5.10 has no such
  * call: there it is one step a page.

@@ -63,19 +63,25 @@ static int framevec_serve_pin(struct file *file, struct framevec_cmd *cmd)
 static int framevec_serve_unpin(struct file *file, struct framevec_cmd *cmd)
 {
 	struct framevec_descriptor *desc = file->private_data;
+	struct framevec_unpin *arg = &cmd->arg.unpin;
 	int ret;
 
-	if (cmd->arg.unpin.reserved)
+	if (arg->reserved)
 		return -EINVAL;
-	/* Fail first: once unpinned there is no way back. */
-	ret = framevec_respond(cmd);
-	if (ret)
-		return ret;
 	if (mutex_lock_interruptible(&desc->lock))
 		return -ERESTARTSYS;
-	ret = framevec_unpin(desc->vec, &cmd->arg.unpin);
+	/* Answer first: once unpinned there is no way back. */
+	arg->frames = desc->vec->nr;
+	arg->gup_ns = 0;
+	arg->call_ns = 0;
+	ret = desc->vec->kind ? framevec_respond(cmd) : -ENODATA;
+	if (!ret)
+		ret = framevec_unpin(desc->vec, arg);
 	mutex_unlock(&desc->lock);
-	return ret ?: framevec_respond(cmd);
+	/* Only the times are not known before. */
+	if (!ret && (arg->flags & FRAMEVEC_UNPIN_TIMING))
+		ret = framevec_respond(cmd);
+	return ret;
 }
 
 static int framevec_serve_stat(struct file *file, struct framevec_cmd *cmd)

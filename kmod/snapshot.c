@@ -155,8 +155,8 @@ static int framevec_walk(struct framevec *vec, unsigned long start,
 	while (vec->nr < nr) {
 		addr = start + ((unsigned long)vec->nr << PAGE_SHIFT);
 		if (!vma || addr >= vma->vm_end) {
-			vma = find_vma(mm, addr);
-			if (!vma || vma->vm_start > addr) {
+			vma = vma_lookup(mm, addr);
+			if (!vma) {
 				arg->reason = FRAMEVEC_REASON_NO_MAPPING;
 				break;
 			}

@@ -108,8 +108,8 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	do {
-		vma = find_vma(mm, survey->end);
-		if (!vma || vma->vm_start > survey->end) {
+		vma = vma_lookup(mm, survey->end);
+		if (!vma) {
 			survey->reason = FRAMEVEC_REASON_NO_MAPPING;
 			break;
 		}
@@ -147,8 +147,8 @@ bool framevec_private_file(struct mm_struct *mm, unsigned long addr,
 
 	if (mmap_read_lock_killable(mm))
 		return false;
-	vma = find_vma(mm, addr);
-	if (vma && vma->vm_start <= addr) {
+	vma = vma_lookup(mm, addr);
+	if (vma) {
 		private = framevec_is_private_file(vma);
 		*end = min(*end, vma->vm_end);
 	}
@@ -227,8 +227,8 @@ enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 		return reason;
 	if (mmap_read_lock_killable(mm))
 		return FRAMEVEC_REASON_INTERRUPTED;
-	vma = find_vma(mm, addr);
-	if (!vma || vma->vm_start > addr) {
+	vma = vma_lookup(mm, addr);
+	if (!vma) {
 		reason = FRAMEVEC_REASON_NO_MAPPING;
 	} else {
 		reason = framevec_vma_reason(vma, flags);

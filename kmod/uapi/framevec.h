@@ -64,8 +64,8 @@
  *
  * A call that fails changes nothing: no frame stays pinned, none is charged.
  * UNPIN, TO_PAGES and TO_PFNS make sure of that before they begin; only if the
- * memory of their struct goes away under them do they say EFAULT with the work
- * done.
+ * memory of their struct goes away under them do the conversions, and UNPIN
+ * with TIMING, say EFAULT with the work done.
  */
 #ifndef _UAPI_FRAMEVEC_H
 #define _UAPI_FRAMEVEC_H
