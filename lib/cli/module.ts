@@ -37,7 +37,7 @@ Examples:
     .action((flags: InstallFlags) => tried(async () => {
       const {installModule} = await import('../module/install.js');
       const done = await installModule({load: flags.load, ...(flags.boot && {boot: true}), ...(flags.param && {parameters: flags.param})}, progress());
-      const who = done.node?.mode === '0660' ? 'the group framevec' : 'root only (groupadd --system framevec, and install again, for others)';
+      const who = done.node?.mode === '0660' ? 'the group framevec' : 'root only (docs/install.md: a group for others)';
       print(flags, done, `framevec ${done.version} is installed for ${done.kernel}${done.node === undefined ? '' : ` and loaded; /dev/framevec is for ${who}`}`);
     }));
   command

@@ -50,7 +50,7 @@ export function device(machine: Machine): Finding {
   return fail(
     `${who}: ${username} may not open it`,
     gid === 0
-      ? `\`groupadd --system framevec && usermod -aG framevec ${username}\`, then \`npx framevec module install\`, all as root, and log in again; or run as root`
+      ? `\`groupadd --system framevec && usermod -aG framevec ${username}\`, then \`udevadm trigger --action=add /sys/class/misc/framevec\` (with the udev rule of \`framevec module install\`), as root, and log in again; or run as root`
       : `\`usermod -aG framevec ${username}\` as root, then log in again`,
   );
 }

@@ -16,11 +16,12 @@ export function modprobeText(parameters: readonly string[]): string {
 }
 
 /**
- * The device is root's (0600, by the module itself) unless there is a group framevec. Only PROGRAM asks when the device
- * appears: GROUP alone would leave mode 0660 behind where there is no such group.
+ * The device is root's (0600, by the module itself) unless there is a group framevec. Its number is asked for when the
+ * device appears: udev looks up a name in GROUP when it reads its rules, so a group that is younger would be missed, and
+ * mode 0660 left with the group root.
  */
 export const UDEV_RULE_TEXT = `${HEADER}# Who is in the group framevec may pin: groupadd --system framevec; usermod -aG framevec USER
-SUBSYSTEM=="misc", KERNEL=="framevec", PROGRAM="/usr/bin/getent group framevec", GROUP="framevec", MODE="0660"
+SUBSYSTEM=="misc", KERNEL=="framevec", PROGRAM=="/bin/sh -c 'getent group framevec | cut -d: -f3'", RESULT=="?*", GROUP="%c", MODE="0660"
 `;
 
 export const BOOT_TEXT = `${HEADER}framevec\n`;
