@@ -38,6 +38,9 @@ const DEVICES = [
   '--append', 'secretmem.enable=1 memmap=16M!768M',
 ];
 
+/** What the benchmark's peers need beside those; the sanitizing kernel has no RDMA. */
+const PEERS = options.kernel === 'debug' ? [] : ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
+
 /** The sanitizing kernel takes three times as long, and has one more question at the end: whether anything leaked. */
 const debug = options.kernel === 'debug';
 const AVA = [ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : [])];
@@ -110,7 +113,7 @@ if (!options.guest && hostFiles.length > 0) {
 if (!options.host && guestFiles.length > 0) {
   // One file after the other: each ends by looking whether the whole system's pin counters balance.
   tallies.push(await count(options.kernel, [
-    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, '--', ...guestCommand(guestFiles),
+    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...PEERS, '--', ...guestCommand(guestFiles),
   ]));
 }
 

@@ -226,7 +226,7 @@ export const peers: readonly Peer[] = [
   peerOf({
     name: 'v4l2', kind: 'peer', what: 'a video device that takes pointers of the user (vivid)',
     acquire: 'ioctl(VIDIOC_QBUF)', release: 'ioctl(VIDIOC_REQBUFS, 0)',
-    remark: 'STREAMOFF lets no frame go, so the release is REQBUFS(0); memory smaller than the smallest picture can\'t be queued',
+    remark: 'STREAMOFF lets no frame go, so the release is REQBUFS(0); beside pinning, the driver maps the buffer for itself',
     remedy: '`modprobe vivid`, in a VM `framevec vm --with vivid`',
   }),
   peerOf({

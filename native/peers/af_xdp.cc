@@ -15,7 +15,7 @@ namespace framevec::peers {
 namespace {
 
 constexpr uint32_t kChunk = 4096;
-constexpr double kPatience = 1e9;  // ns: someone else may have pinned meanwhile
+constexpr double kPatience = 1e10;  // ns
 
 class AfXdp final : public Timed<AfXdp> {
  public:
@@ -30,9 +30,7 @@ class AfXdp final : public Timed<AfXdp> {
     settles_ = FramesPinned(&before_);
     return true;
   }
-  // Or else a worker unpins while the next socket pins.
   bool Prepare() {
-    Settle();
     socket_ = UniqueFd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
     return socket_ || Failed("socket(AF_XDP)");
   }
@@ -44,19 +42,23 @@ class AfXdp final : public Timed<AfXdp> {
     socket_.Reset();
     return true;
   }
-
- private:
-  // Waits until what was pinned here is not any more.
-  void Settle() const {
+  // Waits until what was pinned here is not any more, or a worker unpins while the next pair pins.
+  void Settle() {
     if (!settles_) return;
     const double end = Now() + kPatience;
     int64_t now;
-    while (FramesPinned(&now) && now > before_ && Now() < end) {
+    while (FramesPinned(&now) && now > before_) {
+      if (Now() > end) {
+        // Someone else has pinned, and goes on to.
+        before_ = now;
+        return;
+      }
       const timespec pause = {0, 100'000};
       nanosleep(&pause, nullptr);
     }
   }
 
+ private:
   UniqueFd socket_;
   xdp_umem_reg umem_{};
   bool settles_ = false;

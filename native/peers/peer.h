@@ -65,6 +65,8 @@ class Timed : public Peer {
 
   // What comes before each pair and is not timed.
   bool Prepare() { return true; }
+  // What comes after each pair, and is not timed either.
+  void Settle() {}
   // The columns beyond the first two, of the pair before.
   void Details(double*) const {}
 
@@ -81,6 +83,7 @@ class Timed : public Peer {
       const double end = Now();
       samples[0] = held - begin;
       samples[1] = end - held;
+      self.Settle();
       self.Details(samples + 2);
     }
     return true;
@@ -91,6 +94,7 @@ class Timed : public Peer {
     const double begin = Now();
     for (uint32_t i = 0; i < iterations; i++) {
       if (!self.Prepare() || !self.Acquire() || !self.Release()) return false;
+      self.Settle();
     }
     *ns = Now() - begin;
     return true;

@@ -6,6 +6,7 @@
 // STREAMOFF lets no frame go: that is what REQBUFS(0) does.
 #include <fcntl.h>
 #include <linux/videodev2.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 
 #include <cstdio>
@@ -68,6 +69,11 @@ class V4l2 final : public Timed<V4l2> {
       if (!device_ || !Call(VIDIOC_QUERYCAP, &capability) ||
           strcmp(reinterpret_cast<char*>(capability.driver), "vivid") != 0 ||
           (capability.device_caps & V4L2_CAP_VIDEO_CAPTURE) == 0) {
+        continue;
+      }
+      // A session changes the format, so a device is for one.
+      if (flock(device_.get(), LOCK_EX | LOCK_NB) != 0) {
+        told = Failed("another session has the device: flock", EBUSY);
         continue;
       }
       if (Buffers(1)) return Buffers(0) || Failed("ioctl(VIDIOC_REQBUFS, 0)");
