@@ -6,13 +6,14 @@ import {withMemory} from './batch.js';
 import {notMeasured, type Claim, type FigureOptions} from './figure.js';
 import {AllocationTrace, type Traced} from './allocation_trace.js';
 import type {Figure} from './result.js';
+import {median} from './statistics.js';
 
 export const HEAP: Claim = {
-  id: '4a', target: '0 bytes, but for what looking costs',
+  id: '4a', target: '0 in the median of a hundred batches, and below 0.1 in all (an object has 16 and more)',
   claim: 'bytes of the JavaScript heap per reused pin() and unpin()',
 };
-/** The smallest thing that V8 allocates has 8 bytes (with compressed pointers; Node: 16): a call in a thousand may not. */
-const MOST_BYTES = 0.01;
+/** What is over the median is the engine's own, which compiles now and then: far less than an object a call. */
+const MOST_BYTES = 0.1;
 /** Between two looks at the heap: few enough that no collection comes in between, were there an object a call. */
 const BATCH = 10_000;
 const PAGES = 16;
@@ -24,17 +25,17 @@ export const KERNEL: Claim = {
 const TRACED_CALLS = 10_000;
 
 /** Bytes that the heap grows by over so many calls; of a batch that was collected in between nothing is known. */
-function growth(call: () => void, calls: number): {bytes: number; collections: number} {
-  let bytes = 0;
+function growth(call: () => void, calls: number): {bytes: number; batches: number[]; collections: number} {
+  const batches: number[] = [];
   let collections = 0;
   for (let done = 0; done < calls; done += BATCH) {
     const before = getHeapStatistics().used_heap_size;
     for (let i = 0; i < BATCH; i++) call();
     const grown = getHeapStatistics().used_heap_size - before;
     if (grown < 0) collections++;
-    else bytes += grown;
+    else batches.push(grown);
   }
-  return {bytes, collections};
+  return {bytes: batches.reduce((sum, grown) => sum + grown, 0), batches, collections};
 }
 
 export function javascriptAllocations({heapCalls, progress}: FigureOptions): Figure {
@@ -57,11 +58,12 @@ export function javascriptAllocations({heapCalls, progress}: FigureOptions): Fig
     const looking = growth(nothing, heapCalls);
     const seen = growth(witness, 10 * BATCH);
     const perCall = Math.max(0, ours.bytes - looking.bytes) / heapCalls;
+    const usual = median(ours.batches) - median(looking.batches);
     const details = [
-      `${heapCalls} pairs: the heap grew by ${ours.bytes} bytes, in ${heapCalls} calls of nothing by ${looking.bytes}, in ${10 * BATCH} that make one object each by ${seen.bytes}; collections ${ours.collections}, ${looking.collections}, ${seen.collections}`,
+      `${heapCalls} pairs: the heap grew by ${ours.bytes} bytes in ${ours.batches.filter(grown => grown > 0).length} of ${ours.batches.length} batches, in ${heapCalls} calls of nothing by ${looking.bytes}, in ${10 * BATCH} that make one object each by ${seen.bytes}; collections ${ours.collections}, ${looking.collections}, ${seen.collections}`,
     ];
     if (seen.bytes < 10 * BATCH) return notMeasured(HEAP, 'the heap statistics do not show what is known to be allocated', details);
-    return {...HEAP, measured: {value: perCall, words: `${perCall.toFixed(4)} bytes a call`}, reached: perCall <= MOST_BYTES, details};
+    return {...HEAP, measured: {value: perCall, words: `${usual} in the median batch of ${BATCH}, ${perCall.toFixed(4)} bytes a call in all`}, reached: usual <= 0 && perCall <= MOST_BYTES, details};
   }, reason => notMeasured(HEAP, reason));
 }
 

@@ -9,6 +9,7 @@ import {info} from '../device.js';
 import {Backing, bytesTaken, type BackingName} from './backing.js';
 import {peerNamed, type PeerAbsence, type PeerName, type PeerSession} from './peers.js';
 import {now} from './samples.js';
+import {median} from './statistics.js';
 
 /** Does it so many times, and tells the ns of all together. */
 export type Batch = (times: number) => number;
@@ -44,18 +45,34 @@ export interface InterleaveOptions {
   readonly rounds: number;
 }
 
+/** Turns that a round is cut into: what else the machine does hits some of them, and the median is of the others. */
+const TURNS = 8;
+/** Unless one call takes longer than this, ns: its turn would make a round too long. */
+const LONGEST_TURN = 100e6;
+
 /** Runs the batches in turn, A B A B, each for its share of the time: ns of one call, by round, for each of them. */
 export function interleave(batches: readonly Batch[], {durationMs, rounds}: InterleaveOptions): number[][] {
-  const sliceNs = (durationMs / rounds) * 1e6;
+  const turnNs = ((durationMs / rounds) * 1e6) / TURNS;
+  let longest = 0;
   const times = batches.map(batch => {
-    // Warm, and see how many fill a slice.
+    // Warm, and see how many fill a turn.
     let enough = 1;
-    for (let ns = batch(1); ns < sliceNs && enough < 2 ** 20; ns = batch(enough)) enough = Math.ceil(enough * Math.min(8, Math.max(1.5, sliceNs / Math.max(ns, 1))));
+    let ns = batch(1);
+    while (ns < turnNs && enough < 2 ** 20) {
+      enough = Math.ceil(enough * Math.min(8, Math.max(1.5, turnNs / Math.max(ns, 1))));
+      ns = batch(enough);
+    }
+    longest = Math.max(longest, ns);
     return enough;
   });
+  const turns = longest > LONGEST_TURN ? 1 : TURNS;
   const found: number[][] = batches.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    batches.forEach((batch, i) => found[i]?.push(batch(times[i] ?? 1) / (times[i] ?? 1)));
+    const ofRound: number[][] = batches.map(() => []);
+    for (let turn = 0; turn < turns; turn++) {
+      batches.forEach((batch, i) => ofRound[i]?.push(batch(times[i] ?? 1) / (times[i] ?? 1)));
+    }
+    ofRound.forEach((ns, i) => found[i]?.push(median(ns)));
   }
   return found;
 }

@@ -1,7 +1,7 @@
 /** Figure 3: what JavaScript and the addon add to C. */
 import {addon} from '../addon.js';
 import {FrameVector} from '../frame_vector.js';
-import {interleave, looped, microseconds, pairs, repeated, withMemory, withPeers, type InterleaveOptions} from './batch.js';
+import {interleave, looped, microseconds, pairs, repeated, withMemory, withPeers} from './batch.js';
 import {atMost, notMeasured, type Claim, type FigureOptions} from './figure.js';
 import type {Figure} from './result.js';
 import {median, medianOf, pairedRatio} from './statistics.js';
@@ -19,11 +19,6 @@ export const PAIR: Claim = {
 const MOST_PAIR = 1.1;
 const PAIR_PAGES = 256;
 
-/** Many short rounds: what else the machine does hits few of them, and those in one of the two only. */
-function finely({durationMs, rounds}: FigureOptions): InterleaveOptions {
-  return {durationMs, rounds: rounds * 20};
-}
-
 /** Emulated, a nanosecond is none: the figure is told, and not held against its target. */
 export function callPath(options: FigureOptions): Figure {
   options.progress('figure 3a: an empty call');
@@ -31,7 +26,7 @@ export function callPath(options: FigureOptions): Figure {
   return withPeers<Figure>([bare ? 'bad-descriptor' : 'empty'], new Uint8Array(addon.pageSize), ([c]) => {
     if (c === undefined) return notMeasured(CALL, 'the C loop is missing');
     // The C loop's is a pair.
-    const [js = [], pair = []] = interleave([repeated(addon.info), looped(c)], finely(options));
+    const [js = [], pair = []] = interleave([repeated(addon.info), looped(c)], options);
     const added = medianOf(js.map((ns, i) => ns - (pair[i] ?? 0) / 2));
     const details = [`${bare ? 'EBADF' : 'INFO'}: ${median(js).toFixed(0)} ns from JavaScript, ${(median(pair) / 2).toFixed(0)} ns from C`];
     if (!options.environment.onlyRatiosCount) return atMost(CALL, MOST_CALL, added, ' ns', details);
@@ -44,7 +39,7 @@ export function pairAgainstC(options: FigureOptions): Figure {
   return withMemory('4k', PAIR_PAGES, memory => withPeers<Figure>(['framevec'], memory, ([c]) => {
     if (c === undefined) return notMeasured(PAIR, 'the C loop is missing');
     using vector = FrameVector.create(PAIR_PAGES);
-    const [js = [], bare = []] = interleave([pairs(vector, memory, {write: true}), looped(c)], finely(options));
+    const [js = [], bare = []] = interleave([pairs(vector, memory, {write: true}), looped(c)], options);
     return atMost(PAIR, MOST_PAIR, pairedRatio(js, bare), 'x', [
       `${microseconds(median(js))} from JavaScript, ${microseconds(median(bare))} from C: ${(median(js) - median(bare)).toFixed(0)} ns more for two calls`,
     ]);
