@@ -5,7 +5,8 @@
 #   make test-matrix    the VM's tests on every kernel
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
-#   make check          the linters, for every language here
+#   make check          the linters, for every language here, and for the documentation
+#   make docs           the library's reference, to build/docs/index.html
 #   make vm RUN='...'   a shell command in the VM
 #   make load, unload   the module, in the kernel that runs here, until it boots
 #   make install        the module, on this machine, by dkms; make uninstall
@@ -27,7 +28,7 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build prebuild install uninstall demo test test-matrix test-debug test-packages check check-kmod check-native check-lib vm vm-run vm-ready load unload clean packages
+.PHONY: all build prebuild install uninstall demo test test-matrix test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -141,10 +142,22 @@ test-debug: build $(test_ready)
 
 # --- checks -----------------------------------------------------------------
 
-check: check-lib check-native check-kmod
+check: check-lib check-docs check-native check-kmod
 
 check-lib: dist/.tsbuildinfo
 	$(step) "eslint" npx eslint .
+
+# Links, commands and code of the pages; spelling; the man page; and the reference, of which every warning is an error.
+check-docs: dist/.tsbuildinfo docs
+	@.ci/packages mandoc groff
+	$(step) "tsc: the examples" npx tsc -p docs/examples
+	$(step) "the pages: links, commands, code" npx ava test/docs.test.ts test/abi_page.test.ts
+	$(step) "cspell" npx cspell --config docs/cspell.json --no-progress --no-summary README.md CHANGELOG.md 'docs/**'
+	$(step) "mandoc" sh -c '! mandoc -T lint -W style docs/man/framevec.4 2>/dev/null | grep .'
+	$(step) "groff" sh -c '! groff -mandoc -ww -z -Tutf8 docs/man/framevec.4 2>&1 | grep .'
+
+docs: dist/.tsbuildinfo
+	$(step) "TypeDoc: build/docs" npx typedoc --options docs/typedoc.json
 
 check-native: node_modules/.package-lock.json
 	@.ci/packages clang-format

@@ -14,6 +14,7 @@ import type {PinnableMemory} from './pinnable_memory.js';
 /** A `WebAssembly.Memory`, of which the pin takes all. */
 export interface WebAssemblyMemory {
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  /** Grows it by so many pages of 64 KiB; the buffer is another one after that. */
   grow(delta: number): number;
 }
 

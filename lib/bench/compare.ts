@@ -17,8 +17,10 @@ const LEAST_ROUNDS = 5;
 /** The share of verdicts that may be false. */
 export const FALSE_RATE = 0.05;
 
+/** What can be said of a row: that it differs, and which way; or that the runs do not show it. */
 export type Verdict = 'slower' | 'faster' | 'no difference shown' | 'too few rounds';
 
+/** One phase of a row that both results have. */
 export interface ComparedRow {
   readonly id: string;
   readonly phase: PhaseName;
@@ -27,10 +29,12 @@ export interface ComparedRow {
   readonly after: number;
   /** After over before. */
   readonly ratio: Estimate;
+  /** Mann and Whitney's. */
   readonly p: number;
   readonly verdict: Verdict;
 }
 
+/** What {@link compareResults} tells. */
 export interface Comparison {
   readonly rows: readonly ComparedRow[];
   /** Ids of rows that only one of the two has. */
@@ -54,6 +58,7 @@ export function parseResult(text: string, name: string): BenchResult {
   return value as BenchResult;
 }
 
+/** Compares two results, row by row; the top of docs/performance.md's "Two runs against each other" says how. */
 export function compareResults(before: BenchResult, after: BenchResult): Comparison {
   const mates = new Map(after.rows.map(row => [row.id, row]));
   const found = before.rows.flatMap(row => {

@@ -9,9 +9,15 @@
  */
 import {measure, race} from './measure.js';
 
-export const bench = {measure, race} as const;
+/** The two by which one measures calls of one's own. */
+export const bench = {
+  /** See {@link measure}. */
+  measure,
+  /** See {@link race}. */
+  race,
+} as const;
 export {measure, race, type Entrant, type Measurement, type MeasureOptions, type Race} from './measure.js';
 export {compareResults, type Comparison, type ComparedRow, type Verdict} from './compare.js';
-export {RESULT_SCHEMA, RESULT_VERSION, type Absent, type BenchResult, type Distribution, type Environment, type Estimate, type Figure,
-  type Fit, type Phase, type Ratio, type Row, type Split} from './result.js';
+export {RESULT_SCHEMA, RESULT_VERSION, type Absent, type Access, type BenchResult, type Distribution, type Environment, type Estimate, type Figure,
+  type Fit, type Phase, type PhaseName, type Ratio, type Row, type Settings, type Split, type State} from './result.js';
 export {type PairedRatio} from './statistics.js';

@@ -29,7 +29,9 @@ export interface Measurement extends Phase {
 /** One of two or more that are measured in turn. */
 export interface Entrant {
   readonly name: string;
+  /** What is timed. */
   readonly call: () => unknown;
+  /** Called after each call, outside of the time that is measured. Default: the option of the same name. */
   readonly after?: (() => void) | undefined;
 }
 

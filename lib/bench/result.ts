@@ -5,8 +5,10 @@
  * The version grows when a field changes its meaning or goes; a field that is added does not count.
  */
 export const RESULT_SCHEMA = 'framevec-bench';
+/** The version of the form. */
 export const RESULT_VERSION = 1;
 
+/** What one run of `framevec bench` came to. */
 export interface BenchResult {
   readonly schema: typeof RESULT_SCHEMA;
   readonly version: typeof RESULT_VERSION;
@@ -76,12 +78,14 @@ export interface Settings {
   readonly filter?: string;
 }
 
+/** Whether the frames are pinned for reading or for writing. */
 export type Access = 'read' | 'write';
 /**
  * `resident`: every page was touched before. `cold`: none was, in this mapping; so the pin has the page faults in it,
  * and the phase `touch` says what touching the same memory costs instead.
  */
 export type State = 'cold' | 'resident';
+/** What is timed: the two calls, both together, and a first touch without a pin. */
 export type PhaseName = 'pin' | 'unpin' | 'pair' | 'touch';
 
 /** What tells one case from another, apart from who did it. */

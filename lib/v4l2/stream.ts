@@ -37,12 +37,19 @@ export interface BufferQueue {
   readonly direction: Direction;
   /** Bytes that each plane of a buffer needs. */
   readonly planeBytes: readonly number[];
+  /** Makes so many buffers, after letting go of all that there were; says how many. */
   reqbufs(count: number): number;
+  /** Gives the device a buffer, whose memory is pinned. */
   qbuf(index: number, memory: PinTarget | readonly PinTarget[], options?: QbufOptions): void;
+  /** Takes back a buffer that the device has done with, without waiting. */
   dqbuf(): DequeuedBuffer;
+  /** Waits until the device has done with a buffer, and takes it back. */
   next(): Promise<DequeuedBuffer>;
+  /** Starts the device. */
   streamon(): void;
+  /** Stops the device, and takes every buffer back. */
   streamoff(): void;
+  /** Stops, and lets all memory go. */
   close(): void;
 }
 

@@ -1,0 +1,2 @@
+/** What was. */
+export const old = (): number => Math.hypot(3, 4);

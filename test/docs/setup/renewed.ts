@@ -1,0 +1,2 @@
+/** What shall be better. */
+export const renewed = (): number => 5;
