@@ -55,10 +55,10 @@ test.after.always('nothing is left behind', () => {
 test('the package has the addon, the library with its types, and all that the module and the addon are built of', (t) => {
   const files = run('tar', ['-tzf', tarball], directory).split('\n').map((path) => path.replace(/^package\//, ''));
   for (const file of [
-    PREBUILT, 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/cli/main.js',
+    PREBUILT, 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/cli/main.js', 'docs/man/framevec.4',
     ...sourceFiles(MODULE_SOURCES).map((path) => `kmod/${path}`),
   ]) t.true(files.includes(file), file);
-  t.deepEqual(files.filter((path) => /^(test|dist\/test|build|node_modules|docs|\.ci)\/|\.(o|ko|mod|mod\.c|cmd)$/.test(path)), []);
+  t.deepEqual(files.filter((path) => /^(test|dist\/test|build|node_modules|docs(?!\/man)|\.ci)\/|\.(o|ko|mod|mod\.c|cmd)$/.test(path)), []);
 });
 
 test('the prebuilt addon is stripped, and asks for no newer C library than Node itself', (t) => {

@@ -18,7 +18,7 @@ export interface Block {
   norun: string | undefined;
   /** `numbers="vary"`, of an output: only the words have to agree. */
   numbersVary: boolean;
-  /** The `text` that follows it: what it prints. */
+  /** The `text` that follows it below the same heading: what it prints. */
   output: Block | undefined;
 }
 
@@ -55,15 +55,20 @@ function blockOf(path: string, line: number, info: string, text: string): Block 
 function pageOf(path: string): Page {
   const page: Page = {path, blocks: [], links: [], codes: [], anchors: []};
   const slugger = new GithubSlugger();
+  let program: Block | undefined;
   const tokens = new MarkdownIt().parse(readFileSync(join(PACKAGE_ROOT, path), 'utf8'), {});
   tokens.forEach((token, index) => {
     if (token.type === 'fence' || token.type === 'code_block') {
       const block = blockOf(path, token.map?.[0] ?? 0, token.info, token.content);
-      const last = page.blocks.at(-1);
-      if (block.language === 'text' && block.norun === undefined && last !== undefined && last.language !== 'text') last.output = block;
+      if (block.language !== 'text') program = block;
+      else if (program !== undefined && block.norun === undefined) {
+        program.output = block;
+        program = undefined;
+      }
       page.blocks.push(block);
     }
     if (token.type === 'heading_open') {
+      program = undefined;
       const words = tokens[index + 1]?.children?.map(({type, content}) => (type === 'text' || type === 'code_inline' ? content : '')) ?? [];
       page.anchors.push(slugger.slug(words.join('')));
     }

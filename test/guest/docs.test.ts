@@ -38,12 +38,17 @@ function substance(text: string, {numbersVary}: Block): string {
 function run(block: Block): SpawnSyncReturns<string> {
   const options = {cwd: PACKAGE_ROOT, encoding: 'utf8', env: {...process.env, PATH: `${PACKAGE_ROOT}node_modules/.bin:${process.env.PATH ?? ''}`}} as const;
   if (block.language === 'sh') return spawnSync('bash', ['-euo', 'pipefail', '-c', here(inGuest(block.text))], options);
+  const name = join(directory, block.place.replaceAll(/[/:]/g, '-'));
+  if (block.language === 'c') {
+    writeFileSync(`${name}.c`, block.text);
+    const compiled = spawnSync('gcc', ['-std=gnu17', '-Wall', '-Wextra', '-Werror', '-I', 'kmod', '-o', name, `${name}.c`], options);
+    return compiled.status === 0 ? spawnSync(name, options) : compiled;
+  }
   const {outputText} = ts.transpileModule(here(programOf(block, 'dist/test/docs/setup')), {
     compilerOptions: {target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext},
   });
-  const file = join(directory, `${block.place.replaceAll(/[/:]/g, '-')}.mjs`);
-  writeFileSync(file, outputText);
-  return spawnSync(process.execPath, [file], options);
+  writeFileSync(`${name}.mjs`, outputText);
+  return spawnSync(process.execPath, [`${name}.mjs`], options);
 }
 
 test('the camera that the blocks mean is there', t => {
