@@ -3,6 +3,8 @@
 #   make demo           the main job, in a VM: pin a buffer, look at its frames
 #   make test           every test, on the host and in the VM
 #   make test-matrix    the VM's tests on every kernel
+#   make test-node      the library's tests under each Node
+#   make test-asan      the library's tests with the addon under sanitizers
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
 #   make check          the linters, for every language here, and for the documentation
@@ -28,7 +30,7 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build prebuild install uninstall demo test test-matrix test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
+.PHONY: all build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -133,6 +135,21 @@ test: vm-ready $(test_ready)
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
 	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(ONLY)
+
+# NODES=24,26 chooses rows.
+test-node: vm-ready $(test_ready)
+	@node dist/test/nodes.js --kernel $(KERNEL) $(if $(NODES),--nodes $(NODES)) $(ONLY)
+
+# A tree of its own beside this one, so that nothing in the library has to know of it.
+asan := build/asan
+
+test-asan: vm-ready $(test_ready)
+	@mkdir -p $(asan)/kmod $(asan)/test/native
+	@cp -r binding.gyp package.json native dist lib kmod $(asan)
+	@cp -r test/native/build $(asan)/test/native
+	@ln -sfn ../../node_modules $(asan)/node_modules
+	$(step) "node-gyp: the addon, with sanitizers" sh -c 'cd $(asan) && npx node-gyp configure $(nodedir) -- -Dframevec_asan=1 && npx node-gyp build'
+	@node $(asan)/dist/test/sanitize.js --kernel $(KERNEL) $(ONLY)
 
 # The kernel is built once, and kept in the runner's cache: it says how long that takes.
 test-debug: build $(test_ready)

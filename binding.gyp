@@ -1,6 +1,6 @@
 {
   'variables': {
-    # `npx node-gyp configure -- -Dframevec_asan=1` builds under AddressSanitizer.
+    # `make test-asan` builds it with AddressSanitizer, LeakSanitizer and UBSan.
     'framevec_asan%': 0,
   },
   'targets': [{
@@ -24,8 +24,8 @@
     'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
     'conditions': [
       ['framevec_asan==1', {
-        'cflags': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],
-        'ldflags': ['-fsanitize=address'],
+        'cflags': ['-fsanitize=address,undefined', '-fno-sanitize=vptr', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g', '-O1'],
+        'ldflags': ['-fsanitize=address,undefined'],
       }],
     ],
   }],

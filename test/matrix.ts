@@ -9,6 +9,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {KERNELS} from '../lib/vm/kernels.js';
+import {type Summary, markdownTable} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const framevec = 'dist/lib/cli/main.js';
@@ -23,15 +24,11 @@ const {values: options, positionals: only} = parseArgs({
   },
 });
 
-interface Row {
+interface Row extends Summary {
   kernel: string;
   release: string;
   build: string;
   load: string;
-  passed: number;
-  failed: number;
-  skipped: number;
-  seconds: number;
   ok: boolean;
 }
 
@@ -55,20 +52,16 @@ function row(kernel: string): Row {
   if (!load.ok) return {...none, build: told(build), load: told(load)};
   const summary = join(directory, `${kernel}.json`);
   const tests = step(['dist/test/run.js', '--guest', '--kernel', kernel, '--summary', summary, ...only]);
-  const count = JSON.parse(readFileSync(summary, 'utf8')) as Pick<Row, 'passed' | 'failed' | 'skipped' | 'seconds'>;
+  const count = JSON.parse(readFileSync(summary, 'utf8')) as Summary;
   return {kernel, release: load.stdout, build: told(build), load: told(load), ...count, ok: tests.ok};
 }
 
 function table(rows: readonly Row[]): string {
-  const cells = [
+  return markdownTable([
     ['kernel', 'release', 'build', 'boot and load', 'passed', 'failed', 'skipped', 'seconds'],
     ...rows.map(({kernel, release, build, load, passed, failed, skipped, seconds}) =>
       [kernel, release, build, load, String(passed), String(failed), String(skipped), seconds.toFixed(0)]),
-  ];
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map(line => line[column]?.length ?? 0))) ?? [];
-  const lines = cells.map(line => `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`);
-  const rule = `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`;
-  return [lines[0], rule, ...lines.slice(1)].join('\n');
+  ]);
 }
 
 const rows: Row[] = [];

@@ -20,6 +20,10 @@ const {values: options, positionals: only} = parseArgs({
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
     summary: {type: 'string'},
+    /** NAME=VALUE for the tests' processes, on the host and in the guest. */
+    env: {type: 'string', multiple: true, default: []},
+    /** A directory that the guest sees as $FRAMEVEC_RUN. */
+    out: {type: 'string'},
   },
 });
 
@@ -75,7 +79,7 @@ function explain(result: Result): string {
 }
 
 /** Runs `node ARGUMENTS`, which prints TAP, and counts. A run that ends badly is a failure too. */
-async function count(where: string, args: string[]): Promise<Tally> {
+async function count(where: string, args: string[], env: Record<string, string> = {}): Promise<Tally> {
   const tally = {passed: 0, failed: 0, skipped: 0};
   const parser = new Parser();
   parser.on('assert', (result: Result) => {
@@ -91,7 +95,7 @@ async function count(where: string, args: string[]): Promise<Tally> {
     }
   });
 
-  const child = spawn(process.execPath, args, {cwd: root, stdio: ['ignore', 'pipe', 'inherit']});
+  const child = spawn(process.execPath, args, {cwd: root, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'inherit']});
   child.stdout.pipe(parser);
   const status = await new Promise<number | null>(resolve => child.once('close', resolve));
 
@@ -108,12 +112,13 @@ const hostFiles = filesIn('test');
 const guestFiles = filesIn('test/guest');
 
 if (!options.guest && hostFiles.length > 0) {
-  tallies.push(await count('host', [ava, '--tap', ...hostFiles]));
+  tallies.push(await count('host', [ava, '--tap', ...hostFiles], Object.fromEntries(options.env.map(line => line.split(/=(.*)/s, 2)) as [string, string][])));
 }
 if (!options.host && guestFiles.length > 0) {
   // One file after the other: each ends by looking whether the whole system's pin counters balance.
   tallies.push(await count(options.kernel, [
-    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...PEERS, '--', ...guestCommand(guestFiles),
+    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...PEERS,
+    ...options.env.flatMap(line => ['--env', line]), ...(options.out === undefined ? [] : ['--out', options.out]), '--', ...guestCommand(guestFiles),
   ]));
 }
 
