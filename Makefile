@@ -144,9 +144,8 @@ test-node: vm-ready $(test_ready)
 asan := build/asan
 
 test-asan: vm-ready $(test_ready)
-	@mkdir -p $(asan)/kmod $(asan)/test/native
-	@cp -r binding.gyp package.json native dist lib kmod $(asan)
-	@cp -r test/native/build $(asan)/test/native
+	@mkdir -p $(asan)
+	@cp -r binding.gyp package.json native dist lib kmod test $(asan)
 	@ln -sfn ../../node_modules $(asan)/node_modules
 	$(step) "node-gyp: the addon, with sanitizers" sh -c 'cd $(asan) && npx node-gyp configure $(nodedir) -- -Dframevec_asan=1 && npx node-gyp build'
 	@node $(asan)/dist/test/sanitize.js --kernel $(KERNEL) $(ONLY)

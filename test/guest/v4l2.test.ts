@@ -316,17 +316,21 @@ test.serial('a device that takes no pointers, and one that is busy, say so', t =
 
 test.serial('a wait for nothing ends with an error', async t => {
   using device = capture();
-  using memory = FrameVector.alloc(2 ** 17);
+  using region = FrameVector.alloc(2 ** 18);
+  const memory = region.bytes;
   device.reqbufs(2);
   device.streamon();
   await t.throwsAsync(device.next(), {code: 'EBADF', message: /no buffer is queued/});
-  device.qbuf(0, memory);
+  // vivid begins when it has two, on 5.10.
+  device.qbuf(0, memory.subarray(0, 2 ** 17));
+  device.qbuf(1, memory.subarray(2 ** 17));
+  await device.next();
   await device.next();
   await t.throwsAsync(device.next(), {code: 'EBADF', message: /no buffer is queued/});
   t.throws(() => device.dqbuf(), {code: 'EAGAIN', message: /next\(\) waits/});
   device.streamoff();
   await t.throwsAsync(device.next(), {code: 'EINVAL'});
-  t.is(memory.byteLength, 2 ** 17);
+  t.is(region.bytes.length, 2 ** 18);
 });
 
 test.serial('framevec v4l2 streams, holds the buffers, and saves a picture; what it can\'t do it says in a line', t => {
