@@ -213,16 +213,18 @@ test("a private file that the page cache has in huge pages, pinned for read: the
 });
 
 test('a private file that the page cache has in huge pages, pinned for read: a later write goes elsewhere on 5.10 and 6.1, and to the pinned frame since', t => {
-  const {address, free} = backings['tmpfs file of huge pages, private'](2 ** 22);
+  const backing = backings['tmpfs file of huge pages, private'](2 ** 22);
+  const {address} = backing;
   const vector = pinned(address, 0, 1024);
   bytes(address, 1)[0] = 1;
   t.is(sameFrame(vector, address), since([6, 12]));
   close(vector);
-  free();
+  backing.free();
 });
 
 test('private file memory that may not be written is pinned for read all the same, and stays as it was protected', t => {
-  const {address, length, free} = backings['tmpfs file of huge pages, private'](2 ** 22);
+  const backing = backings['tmpfs file of huge pages, private'](2 ** 22);
+  const {address, length} = backing;
   must(SYS.mprotect, address, length, PROT.READ);
   const vector = pinned(address, 0, 1024);
   t.true(sameFrame(vector, address));
@@ -230,7 +232,7 @@ test('private file memory that may not be written is pinned for read all the sam
   t.is(ioctl(vector, 'UNPIN').result, 0);
   t.is(ioctl(vector, 'PIN', {addr: address, length: PAGE, flags: WRITE}).fields.reason, uapi.FRAMEVEC_REASON_NOT_WRITABLE);
   close(vector);
-  free();
+  backing.free();
 });
 
 test('mprotect to read-only and back, then a write: it goes elsewhere on 5.10, and to the pinned frame since', t => {
