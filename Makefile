@@ -7,6 +7,7 @@
 #   make test-asan      the library's tests with the addon under sanitizers
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
+#   make bench-report   the same as a page: build/bench-KERNEL.html, and the picture of it in docs/
 #   make check          the linters, for every language here, and for the documentation
 #   make docs           the library's reference, to build/docs/index.html
 #   make vm RUN='...'   a shell command in the VM
@@ -30,13 +31,16 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
 
 all: build
 
 # --- building ---------------------------------------------------------------
 
-build: build/Release/framevec.node dist/.tsbuildinfo
+report_page := dist/lib/bench/report/page/main.js
+page_src    := $(wildcard lib/bench/report/page/*)
+
+build: build/Release/framevec.node dist/.tsbuildinfo $(report_page)
 
 packages:
 	@.ci/packages python3 g++ make
@@ -80,10 +84,16 @@ test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h
 	$(step) "gcc: $*" $(test_cc) -o $@ $<
 
 dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
-	$(step) "tsc: the library" npx tsc
+	$(step) "tsc: the library" sh -c 'npx tsc && npx tsc -p test/browser'
 	@chmod +x dist/lib/cli/main.js
 	@# So that npx finds this checkout's own command, and asks no registry for one.
 	@ln -sf ../../dist/lib/cli/main.js node_modules/.bin/framevec
+	@touch $@
+
+# What `framevec bench --html` puts into its page: Plot comes in here, so that it is no dependency of those who install.
+$(report_page): $(page_src) lib/bench/report/shape.ts lib/bench/result.ts .ci/bundle | node_modules/.package-lock.json
+	$(step) "tsc: the report's page" npx tsc -p lib/bench/report/page
+	$(step) "esbuild: the report's page" .ci/bundle $(@D) lib/bench/report/page/main.ts lib/bench/report/page/style.css
 	@touch $@
 
 # --- the VM -----------------------------------------------------------------
@@ -123,11 +133,19 @@ bench: vm-ready native/peers/build/Release/peers.node
 	@mv $(bench_run)/bench.json build/bench-$(KERNEL).json && rm -rf $(bench_run)
 	@echo "build/bench-$(KERNEL).json"
 
+# Of the bench's last result, or of RESULT=file: the page, and docs/bench-report.png.
+RESULT ?= build/bench-$(KERNEL).json
+
+bench-report: build
+	@.ci/packages chromium
+	@$(fv) bench --from $(RESULT) --html build/bench-$(KERNEL).html
+	@node dist/test/browser/picture.js build/bench-$(KERNEL).html docs/bench-report.png
+
 # The package is made beforehand: two test files pack it at the same time.
 test_ready := prebuild test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
 
 test-packages:
-	@.ci/packages v4l-utils linux-perf bpftrace
+	@.ci/packages v4l-utils linux-perf bpftrace chromium
 
 test: vm-ready $(test_ready)
 	@node dist/test/run.js --kernel $(KERNEL)

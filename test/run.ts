@@ -108,7 +108,7 @@ async function count(where: string, args: string[], env: Record<string, string> 
 }
 
 const tallies: Tally[] = [];
-const hostFiles = filesIn('test');
+const hostFiles = [...filesIn('test'), ...filesIn('test/browser')];
 const guestFiles = filesIn('test/guest');
 
 if (!options.guest && hostFiles.length > 0) {

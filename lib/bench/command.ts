@@ -1,12 +1,12 @@
 /** What `framevec bench` does. */
-import {existsSync, readFileSync, writeFileSync} from 'node:fs';
-import {fileURLToPath} from 'node:url';
+import {readFileSync, writeFileSync} from 'node:fs';
 import type {BackingName} from './backing.js';
 import {compareResults, parseResult} from './compare.js';
 import {environment, environmentInWords} from './environment.js';
 import {measureFigures} from './figures.js';
 import {runGrid} from './grid.js';
 import {fitsOf, ratiosOf} from './relations.js';
+import {reportPage, writeReport} from './report.js';
 import {RESULT_SCHEMA, RESULT_VERSION, type Absent, type Access, type BenchResult, type Figure, type Row, type State} from './result.js';
 import {absentLines, comparisonLines, figureLines, fitLines, ratioLines, splitLines, tableOf} from './table.js';
 
@@ -48,8 +48,13 @@ class ProgressLine {
   }
 }
 
-/** Measures what was asked for and tells it. The exit status: 1 if the report could not be written. */
-export async function runBench(options: BenchOptions, command: readonly string[]): Promise<number> {
+/**
+ * Measures what was asked for and tells it.
+ *
+ * @throws RangeError - a report was asked for and can't be made; nothing was measured then
+ */
+export async function runBench(options: BenchOptions, command: readonly string[]): Promise<void> {
+  if (options.html !== undefined) reportPage();
   const startedAt = new Date();
   const line = new ProgressLine();
   const tell = (lines: readonly string[]): void => {
@@ -100,23 +105,7 @@ export async function runBench(options: BenchOptions, command: readonly string[]
     if (options.json === true) process.stdout.write(text);
     else writeFileSync(options.json, text);
   }
-  return options.html === undefined ? 0 : writeHtml(result, options.html);
-}
-
-/** What report.js has to offer: the page, whole. */
-interface ReportModule {
-  readonly htmlReport: (result: BenchResult) => string | Promise<string>;
-}
-
-async function writeHtml(result: BenchResult, path: string): Promise<number> {
-  const report = new URL('report.js', import.meta.url);
-  if (!existsSync(fileURLToPath(report))) {
-    process.stderr.write('framevec: this version of framevec has no HTML report; --json has all that would be in it\n');
-    return 1;
-  }
-  const {htmlReport} = await import(report.href) as ReportModule;
-  writeFileSync(path, await htmlReport(result));
-  return 0;
+  if (options.html !== undefined) writeReport(result, options.html);
 }
 
 /**

@@ -11,7 +11,7 @@ const FIGURE_SIZES = [...DEFAULT_SIZES, 262_144];
 const BACKINGS = ['4k', 'thp', 'hugetlb', 'memfd', 'file', 'device'];
 const THREADS = [...new Set([1, Math.max(2, availableParallelism())])];
 
-type BenchFlags = Omit<BenchOptions, 'figures'> & {readonly figures?: true; readonly grid: boolean; readonly compare?: true};
+type BenchFlags = Omit<BenchOptions, 'figures'> & {readonly figures?: true; readonly grid: boolean; readonly compare?: true; readonly from?: string};
 
 export function benchCommand(): Command {
   return new Command('bench')
@@ -32,6 +32,7 @@ export function benchCommand(): Command {
     .addOption(new Option('--heap-calls <count>', 'pins over which the heap is watched, for the figures').default(1_000_000).argParser(count))
     .option('--json [file]', 'write all that was measured (lib/bench/result.ts has the form); without a file to stdout, and no table')
     .option('--html <file>', 'write a report for a browser, which needs no network')
+    .option('--from <results>', 'with --html: a report of what an earlier run wrote with --json; nothing is measured, and no module is needed')
     .option('--compare', 'compare two results: what has become slower or faster, and how sure that is; status 1 if something is slower')
     .addHelpText('after', `
 Rows take turns, round by round, so that drift hits all alike. What this machine can't do is told as absent, with
@@ -43,19 +44,26 @@ Examples:
   $ framevec vm --memory 4G -- npx framevec bench --backing 4k,thp --sizes 1,256
   $ framevec bench --filter '/resident/1t$' --json before.json
   $ framevec bench --figures --no-grid
+  $ framevec bench --json results.json --html report.html
+  $ framevec bench --from results.json --html report.html
   $ framevec bench --compare before.json after.json
 `)
-    .action(async (results: readonly string[], {figures, grid, compare, ...options}: BenchFlags, command: Command) => {
+    .action(async (results: readonly string[], {figures, grid, compare, from, ...options}: BenchFlags, command: Command) => {
       if (compare === undefined && results.length > 0) command.error(`error: what is ${results[0] ?? ''} for? Files are compared with --compare.`, USAGE);
       if (compare !== undefined && results.length !== 2) command.error('error: --compare needs two files, the earlier one first.', USAGE);
       if (!grid && figures === undefined) command.error('error: --no-grid leaves nothing to do but with --figures.', USAGE);
+      if (from !== undefined && options.html === undefined) command.error('error: --from makes a report: --html says where.', USAGE);
       // Not before: the addon may not be built, and `framevec vm` needs none.
-      const {runBench, runCompare} = await import('../bench/command.js');
       try {
+        if (from !== undefined && options.html !== undefined) {
+          const {reportFrom} = await import('../bench/report.js');
+          reportFrom(from, options.html);
+          return;
+        }
+        const {runBench, runCompare} = await import('../bench/command.js');
         const [before, after] = results;
-        process.exitCode = before !== undefined && after !== undefined
-          ? runCompare(before, after, options.json === true)
-          : await runBench({...options, ...(figures && {figures: grid ? 'also' as const : 'only' as const})}, process.argv.slice(2));
+        if (before !== undefined && after !== undefined) process.exitCode = runCompare(before, after, options.json === true);
+        else await runBench({...options, ...(figures && {figures: grid ? 'also' as const : 'only' as const})}, process.argv.slice(2));
       } catch (error) {
         const expected = error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT';
         if (!expected) throw error;
