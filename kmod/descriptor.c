@@ -161,19 +161,28 @@ unlock:
 static int framevec_tell_extents(const struct framevec *vec,
 				 struct framevec_extents *arg)
 {
-	u64 __user *pfns = u64_to_user_ptr(arg->pfns);
-	u32 __user *counts = u64_to_user_ptr(arg->counts);
+	u64 __user *to_pfns = u64_to_user_ptr(arg->pfns);
+	u32 __user *to_counts = u64_to_user_ptr(arg->counts);
 	u64 capacity = min_t(u64, arg->capacity, vec->nr);
-	unsigned int i = arg->first, end;
+	unsigned int i = arg->first, n, end;
+	u64 pfns[32];
+	u32 counts[ARRAY_SIZE(pfns)];
 
-	for (arg->extents = 0; arg->extents < capacity && i < vec->nr;
-	     arg->extents++, i = end) {
-		end = framevec_next_extent(vec, i);
-		if (arg->pfns &&
-		    put_user((u64)framevec_pfn(vec, i), pfns + arg->extents))
+	arg->extents = 0;
+	while (arg->extents < capacity && i < vec->nr) {
+		for (n = 0; n < ARRAY_SIZE(pfns) &&
+		     arg->extents + n < capacity && i < vec->nr; n++, i = end) {
+			end = framevec_next_extent(vec, i);
+			pfns[n] = framevec_pfn(vec, i);
+			counts[n] = end - i;
+		}
+		if (arg->pfns && copy_to_user(to_pfns + arg->extents, pfns,
+					      n * sizeof(*pfns)))
 			return -EFAULT;
-		if (put_user((u32)(end - i), counts + arg->extents))
+		if (copy_to_user(to_counts + arg->extents, counts,
+				 n * sizeof(*counts)))
 			return -EFAULT;
+		arg->extents += n;
 		cond_resched();
 	}
 	arg->next = i;
