@@ -36,7 +36,7 @@ function substance(text: string, {numbersVary}: Block): string {
 }
 
 function run(block: Block): SpawnSyncReturns<string> {
-  const options = {cwd: PACKAGE_ROOT, encoding: 'utf8', env: {...process.env, PATH: `${PACKAGE_ROOT}node_modules/.bin:${process.env.PATH ?? ''}`}} as const;
+  const options = {cwd: PACKAGE_ROOT, encoding: 'utf8', timeout: 240_000, env: {...process.env, PATH: `${PACKAGE_ROOT}node_modules/.bin:${process.env.PATH ?? ''}`}} as const;
   if (block.language === 'sh') return spawnSync('bash', ['-euo', 'pipefail', '-c', here(inGuest(block.text))], options);
   const name = join(directory, block.place.replaceAll(/[/:]/g, '-'));
   if (block.language === 'c') {
