@@ -187,10 +187,12 @@ test('what a result says of itself is text on the page, whatever it is', async t
   await page.close();
 });
 
-test('no label of a chart is drawn over another, on wide pages and narrow ones', async t => {
+test('every label of a chart is there, none over another, on wide pages and narrow ones', async t => {
   for (const width of [1280, 700]) {
     await using opened = await open({width});
     for (const chart of CHARTS) {
+      const labels = await opened.page.locator(`[data-chart="${chart}"] svg g[aria-label$="tick label"] text`).allTextContents();
+      t.true(labels.length > 2 && labels.every(text => text !== ''), `${chart}: ${labels.join()}`);
       const overlaps = await opened.page.$$eval(`[data-chart="${chart}"] svg text`, texts => {
         const boxes = texts.map(text => ({text: text.textContent, box: text.getBoundingClientRect()})).filter(({box}) => box.width > 0);
         return boxes.flatMap(({text, box: a}, i) => boxes.slice(i + 1)

@@ -54,7 +54,7 @@ function figures({figures: all}: BenchResult): Markup {
 /** A chart's place: the page's script draws into it. `panels` stand beside each other. */
 function chart(id: string, title: string, about: string, panels: readonly (readonly [string, string])[], data: Markup): Markup {
   return html`<section id="${id}"><h2>${title}</h2><p>${about}</p>
-<p class="choice" data-choice="${id}"></p><div data-legend="${id}"></div>
+<p class="choice" data-choice="${id}"></p>${id === 'peers' ? undefined : html`<div data-legend="${id}"></div>`}
 <div class="panels">${panels.map(([name, caption]) => html`<figure><figcaption>${caption}</figcaption><div class="chart" data-chart="${name}"></div></figure>`)}</div>
 ${data}</section>
 `;
@@ -66,7 +66,7 @@ function charts(result: BenchResult): Markup {
 <noscript><p class="loud">The charts are drawn by a script within this page. Without it there are the tables.</p></noscript>
 ${chart('latency', 'Latency', 'The share of calls that took at most so long; and the tail, where each line down is ten times rarer.',
     [['latency-body', 'Share of calls that took at most so long'], ['latency-tail', 'The tail: share of calls that took so long or longer']], latencyTable(result))}
-${chart('cost', 'Cost over size', 'Medians, and the line time = fixed + pages × per page that was fitted so that relative errors are least.',
+${chart('cost', 'Cost over size', 'Medians of the rounds, and the line time = fixed + pages × per page that was fitted so that relative errors are least.',
     [['cost-whole', 'One call'], ['cost-page', 'The same, by page']], fitTable(result))}
 ${chart('split', 'Where the time goes', 'Of framevec’s own pins and unpins on one thread: by the kernel’s clock within the module, and by calls that do nothing.',
     [['split-pin', 'pin()'], ['split-unpin', 'unpin()']], splitTable(result))}

@@ -1,14 +1,27 @@
 /** Logarithmic axes, whose ticks are round numbers with units. */
 
-/** The powers of ten within a range, and where there are few of them 2 and 5 times those, too. */
+/** Round numbers within a range: powers of ten, between them 2 and 5 times those, or even steps, the narrower it is. */
 export function logTicks(low: number, high: number): number[] {
   const decades = Math.log10(high / low);
-  const steps = decades > 3 ? [1] : decades > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9];
+  if (decades < 0.6) return evenTicks(low, high);
+  const steps = decades > 3 ? [1] : [1, 2, 5];
   const ticks: number[] = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
     ticks.push(...steps.map(step => step * 10 ** power).filter(tick => tick >= low * 0.999 && tick <= high * 1.001));
   }
   return ticks;
+}
+
+function evenTicks(low: number, high: number): number[] {
+  const power = 10 ** Math.floor(Math.log10((high - low) / 3));
+  const step = [5, 2, 1].map(of => of * power).find(of => (high - low) / of >= 3) ?? power;
+  const first = Math.ceil(low / step);
+  return Array.from({length: Math.floor(high / step) - first + 1}, (_, i) => (first + i) * step);
+}
+
+/** An axis of these ticks, each with its label: Plot's own formatting of a logarithmic axis leaves some out. */
+export function ticked(ticks: readonly number[], text: (tick: number) => string, label: string): [ticks: readonly number[], {text: (tick: number) => string; label: string}] {
+  return [ticks, {text, label}];
 }
 
 /** The least and the largest, a little apart; never empty. */

@@ -2,10 +2,10 @@
 import {axisX, axisY, dot, gridX, gridY, line, plot, pointer, tip} from '@observablehq/plot';
 import type {Fit} from '../../result.js';
 import type {DrawnRow, ReportData} from '../shape.js';
-import {logDomain, logTicks, timeLabel} from './axes.js';
+import {logDomain, logTicks, ticked, timeLabel} from './axes.js';
 import {BUT_SIZE, chosen, type Choice} from './choice.js';
 import {label, scales} from './contestants.js';
-import {FRAME, type Drawn} from './frame.js';
+import {FRAME, TIP, type Drawn} from './frame.js';
 
 const STEPS = 60;
 
@@ -25,8 +25,12 @@ function draw(data: ReportData, choice: Choice, width: number, by: (pages: numbe
   const rows = costRows(data, choice);
   if (rows.length === 0) return undefined;
   const fits = data.fits.filter(fit => fit.phase === choice.phase && BUT_SIZE.every(field => fit[field] === choice[field]));
-  const points: Point[] = rows.map(({what, pages, phases}) =>
-    ({what, pages, ns: (phases[choice.phase]?.p50 ?? Number.NaN) / by(pages), fit: fits.find(fit => fit.what === what)}));
+  const points: Point[] = rows.map(({what, pages, phases}) => {
+    const fit = fits.find(fit => fit.what === what);
+    // The median of the rounds, as the line was fitted to; without a line that of all calls.
+    const ns = fit?.points.find(([size]) => size === pages)?.[1] ?? phases[choice.phase]?.p50 ?? Number.NaN;
+    return {what, pages, ns: ns / by(pages), fit};
+  });
   const fitted = fits.flatMap(({what, fixed, perPage, points: measured}) => {
     const [low, high] = [Math.min(...measured.map(([pages]) => pages)), Math.max(...measured.map(([pages]) => pages))];
     return Array.from({length: STEPS + 1}, (_, i) => {
@@ -43,11 +47,11 @@ function draw(data: ReportData, choice: Choice, width: number, by: (pages: numbe
     x: {type: 'log', domain: x}, y: {type: 'log', domain: y}, color, symbol,
     marks: [
       gridX(sizes), gridY(logTicks(...y)),
-      axisX({ticks: sizes, tickFormat: (pages: number) => pages.toLocaleString('en'), label: 'pages'}),
-      axisY({ticks: logTicks(...y), tickFormat: timeLabel, label: axisLabel}),
+      axisX(...ticked(sizes, pages => pages.toLocaleString('en'), 'pages')),
+      axisY(...ticked(logTicks(...y), timeLabel, axisLabel)),
       line(fitted, {x: 'pages', y: 'ns', z: 'what', stroke: 'what', strokeWidth: 1.5, strokeOpacity: 0.75, clip: true}),
       dot(points, {x: 'pages', y: 'ns', fill: 'what', symbol: 'what', r: 4.5}),
-      tip(points, pointer({x: 'pages', y: 'ns', title: told})),
+      tip(points, pointer({...TIP, x: 'pages', y: 'ns', title: told})),
     ],
   });
 }

@@ -1,10 +1,10 @@
 /** How long one call takes: the share of calls up to a time, and the tail on two logarithmic axes. */
 import {axisX, axisY, gridX, gridY, line, plot, pointer, tip} from '@observablehq/plot';
 import type {DrawnRow, ReportData} from '../shape.js';
-import {logDomain, logTicks, shareLabel, timeLabel} from './axes.js';
+import {logDomain, logTicks, shareLabel, ticked, timeLabel} from './axes.js';
 import {chosen, type Choice} from './choice.js';
 import {label, scales} from './contestants.js';
-import {FRAME, type Drawn} from './frame.js';
+import {FRAME, TIP, type Drawn} from './frame.js';
 
 interface Point {
   readonly what: string;
@@ -48,8 +48,8 @@ export function latencyBody(data: ReportData, choice: Choice, width: number): Dr
     x: {type: 'log', domain}, y: {domain: [0, 1]}, color: scales(rows.map(({what}) => what)).color,
     marks: [
       gridX(logTicks(...domain)), gridY({ticks: 5}),
-      axisX({ticks: logTicks(...domain), tickFormat: timeLabel, label: 'time of a call'}), axisY({ticks: 5, tickFormat: shareLabel, label: 'share of calls'}),
-      ...lines(points, 'share'), tip(points, pointer({x: 'ns', y: 'share', title: told})),
+      axisX(...ticked(logTicks(...domain), timeLabel, 'time of a call')), axisY({ticks: 5, tickFormat: shareLabel, label: 'share of calls'}),
+      ...lines(points, 'share'), tip(points, pointer({...TIP, x: 'ns', y: 'share', title: told})),
     ],
   });
 }
@@ -64,9 +64,9 @@ export function latencyTail(data: ReportData, choice: Choice, width: number): Dr
     x: {type: 'log', domain}, y: {type: 'log', domain: [rarest, 1]}, color: scales(rows.map(({what}) => what)).color,
     marks: [
       gridX(logTicks(...domain)), gridY(logTicks(rarest, 1)),
-      axisX({ticks: logTicks(...domain), tickFormat: timeLabel, label: 'time of a call'}),
-      axisY({ticks: logTicks(rarest, 1), tickFormat: shareLabel, label: 'share of calls'}),
-      ...lines(points, 'rarer'), tip(points, pointer({x: 'ns', y: 'rarer', title: told})),
+      axisX(...ticked(logTicks(...domain), timeLabel, 'time of a call')),
+      axisY(...ticked(logTicks(rarest, 1), shareLabel, 'share of calls')),
+      ...lines(points, 'rarer'), tip(points, pointer({...TIP, x: 'ns', y: 'rarer', title: told})),
     ],
   });
 }

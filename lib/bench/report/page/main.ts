@@ -5,7 +5,7 @@ import {legendOf} from './contestants.js';
 import {costByPage, costOfCall, costRows} from './cost.js';
 import type {Drawn} from './frame.js';
 import {latencyBody, latencyRows, latencyTail} from './latency.js';
-import {againstPeers, javascriptOverC, peerRatios} from './peers.js';
+import {againstPeers, javascriptOverC} from './peers.js';
 import {splitLegend, splitOf} from './split.js';
 
 type Chart = (data: ReportData, choice: Choice, width: number) => Drawn;
@@ -21,7 +21,6 @@ const LEGENDS: Readonly<Record<string, (data: ReportData, choice: Choice) => Ele
   latency: (data, choice) => legendOf(latencyRows(data, choice).map(({what}) => what)),
   cost: (data, choice) => legendOf(costRows(data, choice).map(({what}) => what)),
   split: splitLegend,
-  peers: (data, choice) => legendOf(peerRatios(data, choice).map(({over, under}) => (over === 'framevec' ? over : under))),
 };
 
 /** What of the choice a section goes by. */

@@ -4,7 +4,7 @@ import type {Split} from '../../result.js';
 import type {DrawnRow, ReportData} from '../shape.js';
 import {shareLabel, timeLabel} from './axes.js';
 import {chosen, type Choice} from './choice.js';
-import {FRAME, type Drawn} from './frame.js';
+import {FRAME, TIP, type Drawn} from './frame.js';
 
 /** From the kernel outwards. */
 const PARTS = [
@@ -39,14 +39,14 @@ export function splitOf(call: 'pin' | 'unpin', data: ReportData, choice: Choice,
     });
   });
   return plot({
-    ...FRAME, width, height: 76 + 44 * bars.length, marginLeft: 64, marginRight: 84, ariaLabel: `Where the time of ${call} goes`,
+    ...FRAME, width, marginTop: 8, height: 56 + 44 * bars.length, marginLeft: 64, marginRight: 84, ariaLabel: `Where the time of ${call} goes`,
     x: {domain: [0, 1]}, y: {type: 'band', domain: bars.map(({pages}) => pages), padding: 0.25}, color: COLOUR,
     marks: [
       gridX({ticks: 5}),
       axisX({ticks: 5, tickFormat: shareLabel, label: 'share of the call'}), axisY({tickSize: 0, tickFormat: (pages: number) => pages.toLocaleString('en'), label: 'pages'}),
       barX(parts, {
         x1: 'from', x2: 'to', y: 'pages', fill: 'name', stroke: 'var(--card)', strokeWidth: 1,
-        title: ({name, ns, share}: typeof parts[number]) => `${name}\n${timeLabel(ns)}\n${shareLabel(Number(share.toPrecision(3)))} of the call`, tip: true,
+        title: ({name, ns, share}: typeof parts[number]) => `${name}\n${timeLabel(ns)}\n${shareLabel(Number(share.toPrecision(3)))} of the call`, tip: TIP,
       }),
       text(parts.filter(({share}) => share >= 0.09), {
         x: ({from, to}: typeof parts[number]) => (from + to) / 2, y: 'pages', text: ({share}: typeof parts[number]) => `${Math.round(share * 100)} %`, fill: 'var(--on-part)', fontWeight: 600,
