@@ -3,6 +3,7 @@
  * made as short as it can be, and the message says how to run it again: FRAMEVEC_MODEL_SEED, _PATH and _REPLAY. FRAMEVEC_MODEL_RUNS
  * says how many sequences.
  */
+import {setImmediate} from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
 import {agree, commands} from './model/commands.js';
@@ -15,12 +16,14 @@ endsBalanced(test);
 const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs} = process.env;
 const numRuns = Number(runs ?? 80);
 
-test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, t => {
+test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, async t => {
   t.timeout(30 * 60_000);
   const done = new Map<string, number>();
-  const report = fc.check(fc.property(
+  const report = await fc.check(fc.asyncProperty(
     fc.commands(commands, {maxCommands: 60, size: 'max', ...(replayPath === undefined ? {} : {replayPath})}),
-    steps => {
+    async steps => {
+      // The steps themselves never wait: AVA must hear in between that we are alive.
+      await setImmediate();
       const world = new World();
       const system = new System();
       try {
