@@ -6,7 +6,7 @@
 import {setImmediate} from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
-import {agree, commands} from './model/commands.js';
+import {agree, begin, commands, tally} from './model/commands.js';
 import {System} from './model/system.js';
 import {World} from './model/world.js';
 import {endsBalanced} from './oracles.js';
@@ -14,29 +14,32 @@ import {endsBalanced} from './oracles.js';
 endsBalanced(test);
 
 const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs} = process.env;
-const numRuns = Number(runs ?? 80);
+/** Enough for any run, and a bound for making a failure shorter. */
+const LIMIT_MS = 20 * 60_000;
+const numRuns = Number(runs ?? 40);
 
 test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, async t => {
   t.timeout(30 * 60_000);
-  const done = new Map<string, number>();
   const report = await fc.check(fc.asyncProperty(
-    fc.commands(commands, {maxCommands: 60, size: 'max', ...(replayPath === undefined ? {} : {replayPath})}),
+    // Without bias, which is towards few steps.
+    fc.noBias(fc.commands(commands, {maxCommands: 120, size: 'max', ...(replayPath === undefined ? {} : {replayPath})})),
     async steps => {
       // The steps themselves never wait: AVA must hear in between that we are alive.
       await setImmediate();
       const world = new World();
       const system = new System();
       try {
+        begin(world, system);
         fc.modelRun(() => ({model: world, real: system}), steps);
-        for (const step of fc.stringify(steps).match(/\b[a-z]\w*(?=\()/gi) ?? []) done.set(step, (done.get(step) ?? 0) + 1);
         agree(world, system);
       } finally {
         system.end();
       }
     },
-  ), {numRuns, endOnFailure: false, ...(seed === undefined ? {} : {seed: Number(seed)}), ...(path === undefined ? {} : {path})});
+  ), {numRuns, interruptAfterTimeLimit: LIMIT_MS, ...(seed === undefined ? {} : {seed: Number(seed)}), ...(path === undefined ? {} : {path})});
 
-  t.log(`seed ${report.seed}; steps: ${[...done].map(([step, n]) => `${step} ${n}`).join(', ')}`);
+  const came = [...tally].sort().map(([what, n]) => `${what} ${n}`).join(', ');
+  t.log(`seed ${report.seed}: ${came}`);
   if (report.failed) {
     const replay = /replayPath="([^"]*)"/.exec(fc.stringify(report.counterexample?.[0]))?.[1] ?? '';
     t.fail(`FRAMEVEC_MODEL_SEED=${report.seed} FRAMEVEC_MODEL_PATH=${report.counterexamplePath ?? ''} FRAMEVEC_MODEL_REPLAY=${replay}\n`
@@ -44,4 +47,10 @@ test(`${numRuns} sequences of steps at random: the vectors, pagemap, the content
       + String(report.errorInstance instanceof Error ? report.errorInstance.stack : report.errorInstance));
   }
   t.false(report.failed);
+  t.false(report.interrupted, `the time was up after ${report.numRuns} sequences`);
+  if (path === undefined) {
+    for (const what of ['pin', 'snapshot', 'PIN in part', 'PIN EFAULT', 'PIN EBUSY', 'PIN EINVAL']) t.true((tally.get(what) ?? 0) * 4 > numRuns, `${what}: ${came}`);
+    const stale = [...tally].reduce((sum, [what, n]) => sum + (what.startsWith('stale by') ? n : 0), 0);
+    t.true(stale * 8 > numRuns, came);
+  }
 });
