@@ -122,13 +122,14 @@ vm: vm-run
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
 
-# Times of one VM compare with each other only. BENCH='--filter 4k --duration 2s' chooses, and has the grid's options.
+# Times of one VM compare with each other only. BENCH='--filter 4k --duration 2s' chooses, and has the grid's options;
+# VM='--icount --cpus 1' counts instructions, which repeats.
 bench_run := build/bench-$(KERNEL)
 
 bench: vm-ready native/peers/build/Release/peers.node
 	@rm -rf $(bench_run) && mkdir -p $(bench_run)
 	@$(fv) vm --kernel $(KERNEL) --memory 6G --timeout 7200 --out $(bench_run) --module-param aperture_size=268435456 \
-	  --with vivid --with rdma_rxe --with ib_uverbs -- \
+	  --with vivid --with rdma_rxe --with ib_uverbs $(VM) -- \
 	  sh -c 'node dist/lib/cli/main.js bench --figures --json $$FRAMEVEC_RUN/bench.json "$$@"' bench $(BENCH)
 	@mv $(bench_run)/bench.json build/bench-$(KERNEL).json && rm -rf $(bench_run)
 	@echo "build/bench-$(KERNEL).json"
