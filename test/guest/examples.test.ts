@@ -27,7 +27,7 @@ const examples: Record<string, {args?: () => string[]; prints: RegExp}> = {
   'watch-a-bar.mjs': {
     prints: new RegExp([
       '^/sys/bus/pci/devices/.*/resource2: 16777216 bytes',
-      'register at 0x10: 0xfeedf00d',
+      '32 bits at 0x10: 0xfeedf00d',
       'kind pfns: 4096 frames in 1 run',
       'first frame: 0x[0-9a-f]+',
       'stale: false',
