@@ -82,7 +82,9 @@ all >"$FRAMEVEC_RUN/after-refusals"
 step install $framevec module install --boot --param aperture_size=8388608 --json
 step status $framevec module status --json
 step parameter cat /sys/module/framevec/parameters/aperture_size
-cp /etc/modules-load.d/framevec.conf /etc/modprobe.d/framevec.conf /etc/udev/rules.d/60-framevec.rules "$FRAMEVEC_RUN"
+cp /etc/modules-load.d/framevec.conf "$FRAMEVEC_RUN/boot.conf"
+cp /etc/modprobe.d/framevec.conf "$FRAMEVEC_RUN/parameters.conf"
+cp /etc/udev/rules.d/60-framevec.rules "$FRAMEVEC_RUN"
 step doctor $framevec doctor --json
 step doctor-nobody $as_nobody node $framevec doctor --json
 step example node example.mjs
@@ -157,7 +159,8 @@ test('a new user installs the package and the module, is told that all is well, 
   t.regex(step('install').stderr, /dkms: build and install framevec\.ko .* \d+\.\d s\n/);
   t.like(JSON.parse(succeeded('status')) as ModuleStatus, {installed: true, boot: true, loaded: true, loadedVersion: VERSION});
   t.is(succeeded('parameter'), '8388608\n');
-  t.regex(read('framevec.conf'), /options framevec aperture_size=8388608/);
+  t.regex(read('boot.conf'), /^framevec$/m);
+  t.regex(read('parameters.conf'), /^options framevec aperture_size=8388608$/m);
   t.regex(read('60-framevec.rules'), /GROUP="%c", MODE="0660"/);
   const well = JSON.parse(succeeded('doctor')) as Diagnosis;
   // Nested virtualisation is nothing that a user could install here.
