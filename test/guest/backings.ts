@@ -23,11 +23,14 @@ function whole(address: bigint, length: number, fd = -1): Backing {
   };
 }
 
+/** The rt flavours have no transparent huge pages, and know no advice about them. */
+export const HAS_THP = existsSync('/sys/kernel/mm/transparent_hugepage');
+
 /** Anonymous memory that begins at a multiple of 2 MiB. */
 export function alignedAnonymous(length: number, advice: number): Backing {
   const around = mmap(length + HUGE);
   const address = ((around + BigInt(HUGE) - 1n) / BigInt(HUGE)) * BigInt(HUGE);
-  must(SYS.madvise, around, length + HUGE, advice);
+  if (HAS_THP) must(SYS.madvise, around, length + HUGE, advice);
   const backing = whole(address, length);
   return {...backing, free: () => {
     munmap(around, length + HUGE);
@@ -82,7 +85,7 @@ const HUGE_TMPFS = '/run/framevec-huge';
 export function hugeTmpfs(): string {
   if (!existsSync(HUGE_TMPFS)) {
     mkdirSync(HUGE_TMPFS);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'huge=always', 'huge', HUGE_TMPFS]);
+    execFileSync('mount', ['-t', 'tmpfs', ...(HAS_THP ? ['-o', 'huge=always'] : []), 'huge', HUGE_TMPFS]);
   }
   return HUGE_TMPFS;
 }

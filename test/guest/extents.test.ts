@@ -2,7 +2,7 @@
 import {closeSync, openSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
-import {type BackingName, backings} from './backings.js';
+import {type BackingName, HAS_THP, backings} from './backings.js';
 import {MAP, PAGE, SYS, close, createVector, ioctl, mmap, munmap, must, raw} from './raw.js';
 import {endsBalanced} from './oracles.js';
 
@@ -87,7 +87,10 @@ test('a huge page with a page of another in its middle is three runs, and is unp
   const vector = createVector(device, 512);
   for (let round = 0; round < 4; round++) {
     ioctl(vector, 'PIN', {addr: backing.address, length: 2 ** 21, flags: uapi.FRAMEVEC_PIN_WRITE});
-    t.deepEqual(extents(vector).runs.map(({count}) => count), [100, 1, 411]);
+    const {runs} = extents(vector);
+    // Without huge pages it may be more: which pages are neighbours then is chance.
+    if (HAS_THP) t.deepEqual(runs.map(({count}) => count), [100, 1, 411]);
+    t.deepEqual(runs, runsOf(pfnsOf(vector, 512)));
     ioctl(vector, 'UNPIN');
   }
   close(vector);

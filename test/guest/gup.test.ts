@@ -5,7 +5,7 @@
 import {closeSync, openSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
-import {type BackingName, backings} from './backings.js';
+import {type BackingName, HAS_THP, backings} from './backings.js';
 import {PAGE, close, createVector, ioctl, raw} from './raw.js';
 import {endsBalanced, pageFlags, pagemap, statusFrames} from './oracles.js';
 
@@ -27,7 +27,7 @@ const refused: Partial<Record<BackingName, {write: number}>> = {
 
 /** What the frames are made of, where that can be seen. */
 const flags: Partial<Record<BackingName, bigint>> = {
-  'anonymous, transparent huge pages': KPF_THP,
+  ...(HAS_THP ? {'anonymous, transparent huge pages': KPF_THP} : {}),
   'hugetlb, private': KPF_HUGE,
   'hugetlb, shared': KPF_HUGE,
   'memfd of hugetlb, shared': KPF_HUGE,
