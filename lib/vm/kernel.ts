@@ -175,7 +175,8 @@ async function debugKernel(cache: Cache, progress: Progress, refresh: boolean): 
     image: join(directory, 'bzImage'),
     modulesRoot: directory,
     headers: join(directory, 'build'),
-    makeArguments: [],
+    // Tells which lines of the module the tests came by.
+    makeArguments: ['GCOV_PROFILE=y'],
     // One report is seldom the only one, and of a leak the log shall say what it is.
     commandLine: 'kasan_multi_shot kmemleak.verbose=1',
     id,
