@@ -5,6 +5,7 @@
 #   make test-matrix    the VM's tests on every kernel
 #   make test-node      the library's tests under each Node
 #   make test-asan      the library's tests with the addon under sanitizers
+#   make coverage       every test, and which lines of library and addon they came by
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
 #   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
 #   make bench-report   the same as a page: build/bench-KERNEL.html, and the picture of it in docs/
@@ -31,7 +32,7 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -159,15 +160,21 @@ test-matrix: build $(test_ready)
 test-node: vm-ready $(test_ready)
 	@node dist/test/nodes.js --kernel $(KERNEL) $(if $(NODES),--nodes $(NODES)) $(ONLY)
 
-# A tree of its own beside this one, so that nothing in the library has to know of it.
-asan := build/asan
+# An instrumented addon has a tree of its own beside this one, so that nothing in the library has to know of it.
+define instrument
+	@mkdir -p build/$(1)
+	@cp -r binding.gyp package.json native dist lib kmod test docs build/$(1)
+	@ln -sfn ../../node_modules build/$(1)/node_modules
+	$(step) "node-gyp: the addon, for $(1)" sh -c 'cd build/$(1) && npx node-gyp configure $(nodedir) -- -Dframevec_instrument=$(1) && npx node-gyp build'
+endef
 
 test-asan: vm-ready $(test_ready)
-	@mkdir -p $(asan)
-	@cp -r binding.gyp package.json native dist lib kmod test $(asan)
-	@ln -sfn ../../node_modules $(asan)/node_modules
-	$(step) "node-gyp: the addon, with sanitizers" sh -c 'cd $(asan) && npx node-gyp configure $(nodedir) -- -Dframevec_asan=1 && npx node-gyp build'
-	@node $(asan)/dist/test/sanitize.js --kernel $(KERNEL) $(ONLY)
+	$(call instrument,asan)
+	@node build/asan/dist/test/sanitize.js --kernel $(KERNEL) $(ONLY)
+
+coverage: vm-ready $(test_ready)
+	$(call instrument,coverage)
+	@node build/coverage/dist/test/coverage.js --kernel $(KERNEL) $(ONLY)
 
 # The kernel is built once, and kept in the runner's cache: it says how long that takes.
 test-debug: build $(test_ready)

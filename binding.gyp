@@ -1,7 +1,7 @@
 {
   'variables': {
-    # `make test-asan` builds it with AddressSanitizer, LeakSanitizer and UBSan.
-    'framevec_asan%': 0,
+    # `make test-asan` builds it with AddressSanitizer, LeakSanitizer and UBSan, `make coverage` with gcov.
+    'framevec_instrument%': '',
   },
   'targets': [{
     'target_name': 'framevec',
@@ -23,9 +23,13 @@
     'cflags_cc!': ['-std=gnu++14', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
     'conditions': [
-      ['framevec_asan==1', {
+      ['framevec_instrument=="asan"', {
         'cflags': ['-fsanitize=address,undefined', '-fno-sanitize=vptr', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g', '-O1'],
         'ldflags': ['-fsanitize=address,undefined'],
+      }],
+      ['framevec_instrument=="coverage"', {
+        'cflags': ['--coverage', '-fprofile-update=atomic', '-O0'],
+        'ldflags': ['--coverage'],
       }],
     ],
   }],

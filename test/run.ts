@@ -3,10 +3,13 @@
  * test as it ends, and closes with a line `N passed, N failed`.
  */
 import {spawn} from 'node:child_process';
-import {readdirSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {Parser, type Result} from 'tap-parser';
+import {coverageOf, coverageTable, filesBelow} from './gcov.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const ava = 'node_modules/ava/entrypoints/cli.mjs';
@@ -20,6 +23,8 @@ const {values: options, positionals: only} = parseArgs({
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
     summary: {type: 'string'},
+    /** A part of the names of files to leave out. */
+    without: {type: 'string', multiple: true, default: []},
     /** NAME=VALUE for the tests' processes, on the host and in the guest. */
     env: {type: 'string', multiple: true, default: []},
     /** A directory that the guest sees as $FRAMEVEC_RUN. */
@@ -45,12 +50,20 @@ const DEVICES = [
 /** What the benchmark's peers need beside those; the sanitizing kernel has no RDMA. */
 const PEERS = options.kernel === 'debug' ? [] : ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
 
-/** The sanitizing kernel takes three times as long, and has one more question at the end: whether anything leaked. */
+/**
+ * The sanitizing kernel takes three times as long, and has two more questions at the end: whether anything leaked, and which of the
+ * module's lines nobody came by.
+ */
 const debug = options.kernel === 'debug';
+const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
+const out = options.out ?? counts;
 const AVA = [ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : [])];
 // Gone with the module: what it held. An object is suspected only when it is some seconds old.
 const LEAK_SCAN = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
-  for scan in 1 2; do echo scan >/sys/kernel/debug/kmemleak || exit 1; done; exit $status`;
+  for scan in 1 2; do echo scan >/sys/kernel/debug/kmemleak || exit 1; done
+  cp "$FRAMEVEC_KMOD"/*.gcno "$FRAMEVEC_RUN"
+  find /sys/kernel/debug/gcov -name '*.gcda' | while read file; do cat "$file" >"$FRAMEVEC_RUN/\${file##*/}"; done
+  exit $status`;
 const guestCommand = (files: string[]): string[] =>
   [...(debug ? ['sh', '-c', LEAK_SCAN, 'sh'] : []), process.execPath, ...AVA, ...files];
 
@@ -69,7 +82,7 @@ function filesIn(folder: string): string[] {
   return readdirSync(`${root}${folder}`)
     .filter(name => name.endsWith('.test.ts'))
     .map(name => `${folder}/${name}`)
-    .filter(file => only.length === 0 || only.some(part => file.includes(part)))
+    .filter(file => (only.length === 0 || only.some(part => file.includes(part))) && !options.without.some(part => file.includes(part)))
     .sort();
 }
 
@@ -118,8 +131,14 @@ if (!options.host && guestFiles.length > 0) {
   // One file after the other: each ends by looking whether the whole system's pin counters balance.
   tallies.push(await count(options.kernel, [
     framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...PEERS,
-    ...options.env.flatMap(line => ['--env', line]), ...(options.out === undefined ? [] : ['--out', options.out]), '--', ...guestCommand(guestFiles),
+    ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]), '--', ...guestCommand(guestFiles),
   ]));
+}
+
+if (out !== undefined && counts !== undefined) {
+  const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
+  process.stdout.write(`\nThe module\n\n${coverageTable(module)}\n`);
+  rmSync(counts, {recursive: true, force: true});
 }
 
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
