@@ -32,7 +32,7 @@ raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
 
 all: build
 
@@ -149,8 +149,9 @@ test_ready := prebuild test/native/build/Release/raw.node native/peers/build/Rel
 test-packages:
 	@.ci/packages v4l-utils linux-perf bpftrace chromium
 
-test: vm-ready $(test_ready)
-	@node dist/test/run.js --kernel $(KERNEL)
+# ALSO='6.12 7.x-rt debug' adds a short selection on these.
+test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
+	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %)
 
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
@@ -177,8 +178,10 @@ coverage: vm-ready $(test_ready)
 	@node build/coverage/dist/test/coverage.js --kernel $(KERNEL) $(ONLY)
 
 # The kernel is built once, and kept in the runner's cache: it says how long that takes.
-test-debug: build $(test_ready)
+debug-packages:
 	@.ci/packages flex bison bc libelf-dev libssl-dev
+
+test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel debug --prepare --install
 	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug $(ONLY)
 

@@ -1,6 +1,7 @@
 /**
  * `make test`: runs the test files, on the host and then in the VM, says each
- * test as it ends, and closes with a line `N passed, N failed`.
+ * test as it ends, and closes with a line `N passed, N failed`. With --also, a
+ * short selection on further kernels follows.
  */
 import {spawn} from 'node:child_process';
 import {mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
@@ -9,6 +10,7 @@ import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {Parser, type Result} from 'tap-parser';
+import {DEBUG_KERNEL} from '../lib/vm/kernels.js';
 import {coverageOf, coverageTable, filesBelow} from './gcov.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -19,6 +21,8 @@ const {values: options, positionals: only} = parseArgs({
   allowPositionals: true,
   options: {
     kernel: {type: 'string', default: '6.1'},
+    /** Further kernels, for the short selection. */
+    also: {type: 'string', multiple: true, default: []},
     memory: {type: 'string', default: '2G'},
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
@@ -48,24 +52,20 @@ const DEVICES = [
 ];
 
 /** What the benchmark's peers need beside those; the sanitizing kernel has no RDMA. */
-const PEERS = options.kernel === 'debug' ? [] : ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
+const PEERS = ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
+
+/** The ABI, memory of every kind, device memory, lives and deaths of a descriptor; and where allocations can fail, that they do. */
+const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'snapshot'].map(name => `test/guest/${name}.test.ts`);
 
 /**
- * The sanitizing kernel takes three times as long, and has two more questions at the end: whether anything leaked, and which of the
- * module's lines nobody came by.
+ * The sanitizing kernel has two more questions at the end. What did the module, which is gone then, leave behind? (An object is suspected
+ * only when it is some seconds old.) And which of its lines did the tests come by?
  */
-const debug = options.kernel === 'debug';
-const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
-const out = options.out ?? counts;
-const AVA = [ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : [])];
-// Gone with the module: what it held. An object is suspected only when it is some seconds old.
-const LEAK_SCAN = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
+const LAST_QUESTIONS = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
   for scan in 1 2; do echo scan >/sys/kernel/debug/kmemleak || exit 1; done
   cp "$FRAMEVEC_KMOD"/*.gcno "$FRAMEVEC_RUN"
   find /sys/kernel/debug/gcov -name '*.gcda' | while read file; do cat "$file" >"$FRAMEVEC_RUN/\${file##*/}"; done
   exit $status`;
-const guestCommand = (files: string[]): string[] =>
-  [...(debug ? ['sh', '-c', LEAK_SCAN, 'sh'] : []), process.execPath, ...AVA, ...files];
 
 const began = Date.now();
 
@@ -120,6 +120,26 @@ async function count(where: string, args: string[], env: Record<string, string> 
   return tally;
 }
 
+async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
+  // It takes three times as long there.
+  const debug = kernel === DEBUG_KERNEL;
+  const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
+  const out = options.out ?? counts;
+  const tally = await count(kernel, [
+    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...(debug ? [] : PEERS),
+    ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]),
+    '--', ...(debug ? ['sh', '-c', LAST_QUESTIONS, 'sh'] : []),
+    // One file after the other: each ends by looking whether the whole system's pin counters balance.
+    process.execPath, ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : []), ...files,
+  ]);
+  if (debug && out !== undefined) {
+    const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
+    process.stdout.write(`\nThe module\n\n${coverageTable(module)}\n\n`);
+  }
+  if (counts !== undefined) rmSync(counts, {recursive: true});
+  return tally;
+}
+
 const tallies: Tally[] = [];
 const hostFiles = [...filesIn('test'), ...filesIn('test/browser')];
 const guestFiles = filesIn('test/guest');
@@ -127,19 +147,8 @@ const guestFiles = filesIn('test/guest');
 if (!options.guest && hostFiles.length > 0) {
   tallies.push(await count('host', [ava, '--tap', ...hostFiles], Object.fromEntries(options.env.map(line => line.split(/=(.*)/s, 2)) as [string, string][])));
 }
-if (!options.host && guestFiles.length > 0) {
-  // One file after the other: each ends by looking whether the whole system's pin counters balance.
-  tallies.push(await count(options.kernel, [
-    framevec, 'vm', '--kernel', options.kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...PEERS,
-    ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]), '--', ...guestCommand(guestFiles),
-  ]));
-}
-
-if (out !== undefined && counts !== undefined) {
-  const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
-  process.stdout.write(`\nThe module\n\n${coverageTable(module)}\n`);
-  rmSync(counts, {recursive: true, force: true});
-}
+if (!options.host && guestFiles.length > 0) tallies.push(await guest(options.kernel, guestFiles));
+for (const kernel of options.also) tallies.push(await guest(kernel, SHORT));
 
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
 const skipped = sum('skipped');
