@@ -112,7 +112,9 @@ test.serial('the limit is that of the process, where one applies', async t => {
 async function inTerminal(keys: string, env: NodeJS.ProcessEnv = {}): Promise<{status: number | null; text: string}> {
   // The size is set within: script(1) has no terminal to take it from.
   const command = `stty cols 70 rows 12; ${process.execPath} ${main} top --interval 0.2; echo status $?; stty -a`;
-  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, TERM: 'xterm-256color', ...env}});
+  // In CI Node takes no terminal to have colours, whatever its TERM.
+  const ours = {...process.env, CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, TERM: 'xterm-256color', ...env};
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {stdio: ['pipe', 'pipe', 'inherit'], env: ours});
   let text = '';
   let pressed = false;
   child.stdout.setEncoding('latin1').on('data', (more: string) => {
