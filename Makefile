@@ -204,9 +204,14 @@ check-docs: dist/.tsbuildinfo docs
 docs: dist/.tsbuildinfo
 	$(step) "TypeDoc: build/docs" npx typedoc --options docs/typedoc.json
 
+# clang-tidy is told what the compiler is told: gyp writes it down.
+tidy = cd $(1) && npx node-gyp configure $(nodedir) -- -f compile_commands_json && ls $(2) | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p $(1)/build/Release
+
 check-native: node_modules/.package-lock.json
-	@.ci/packages clang-format
+	@.ci/packages clang-format clang-tidy
 	$(step) "clang-format" clang-format --dry-run --Werror $(wildcard native/*.cc native/*.h native/peers/*.cc native/peers/*.h test/native/*.cc test/native/*.c test/native/*.h)
+	$(step) "clang-tidy: the addon" sh -c '$(call tidy,$(CURDIR),$(CURDIR)/native/*.cc)'
+	$(step) "clang-tidy: the benchmark's peers" sh -c '$(call tidy,$(CURDIR)/native/peers,$(CURDIR)/native/peers/*.cc)'
 
 check-kmod: vm-ready
 	@.ci/packages sparse perl

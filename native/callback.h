@@ -13,7 +13,7 @@ namespace framevec {
 inline void CallBack(napi_env env, const Napi::FunctionReference& function, int32_t value) {
   napi_value global = nullptr;
   napi_value argument = nullptr;
-  const napi_value called = function.Value();
+  napi_value called = function.Value();
   if (called == nullptr || napi_get_global(env, &global) != napi_ok ||
       napi_create_int32(env, value, &argument) != napi_ok) {
     return;

@@ -30,15 +30,15 @@ int FrameVectorTable::Pin(const View& view) {
 }
 
 int FrameVectorTable::Prepare(const View& view, PinCall* call) {
-  const int32_t handle = exchange_->Get<int32_t>(kHANDLE);
+  const auto handle = exchange_->Get<int32_t>(kHANDLE);
   FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
   if (view.length == 0) return kREFUSED_EMPTY;
-  const uint32_t flags = exchange_->Get<uint32_t>(kFLAGS);
+  const auto flags = exchange_->Get<uint32_t>(kFLAGS);
 
   Region* region = nullptr;
   bool ends_region = false;
-  const int32_t region_handle = exchange_->Get<int32_t>(kREGION);
+  const auto region_handle = exchange_->Get<int32_t>(kREGION);
   if (region_handle >= 0) {
     region = regions_->Find(region_handle);
     if (region == nullptr || region->closed()) return kREFUSED_CLOSED;
@@ -102,7 +102,7 @@ int FrameVectorTable::Finish(const PinCall& call) {
 int FrameVectorTable::Unpin() {
   FrameVector* vector = vectors_.Find(exchange_->Get<int32_t>(kHANDLE));
   if (vector == nullptr) return kREFUSED_CLOSED;
-  const uint32_t flags = exchange_->Get<uint32_t>(kFLAGS);
+  const auto flags = exchange_->Get<uint32_t>(kFLAGS);
   framevec_unpin unpin{};
   unpin.size = sizeof unpin;
   unpin.flags = flags;

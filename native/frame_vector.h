@@ -17,7 +17,7 @@ namespace framevec {
 
 // A flag of Pin() that the kernel never sees: a range that shares pages with others will do. The
 // highest that is still a small integer to V8.
-constexpr uint32_t kPinUnaligned = 1u << 30;
+constexpr uint32_t kPinUnaligned = 1U << 30;
 
 // A vector: its descriptor, which holds the frames, and the region that they are in, if it is ours.
 struct FrameVector {

@@ -17,8 +17,8 @@ class HandleTable {
   static constexpr int32_t kFull = -1;
 
   // The new thing's handle, or kFull.
-  int32_t Insert(T&& value) {
-    uint32_t slot;
+  int32_t Insert(T value) {
+    uint32_t slot = 0;
     if (!free_.empty()) {
       slot = free_.back();
       free_.pop_back();
@@ -37,7 +37,7 @@ class HandleTable {
 
   // Null for a handle that is not, or no longer, anything's.
   T* Find(int32_t handle) {
-    uint32_t slot = static_cast<uint32_t>(handle) & kSlotMask;
+    const uint32_t slot = static_cast<uint32_t>(handle) & kSlotMask;
     if (handle < 0 || slot >= slots_.size()) return nullptr;
     Slot& found = slots_[slot];
     if (!found.used || found.generation != static_cast<uint32_t>(handle) >> kSlotBits) {
@@ -49,7 +49,7 @@ class HandleTable {
   // Destroys the thing.
   void Remove(int32_t handle) {
     if (Find(handle) == nullptr) return;
-    uint32_t slot = static_cast<uint32_t>(handle) & kSlotMask;
+    const uint32_t slot = static_cast<uint32_t>(handle) & kSlotMask;
     // Its members end in the reverse of their order, which an assignment would not keep.
     { [[maybe_unused]] const T gone = std::move(slots_[slot].value); }
     slots_[slot].value = T();
@@ -67,8 +67,8 @@ class HandleTable {
 
  private:
   static constexpr uint32_t kSlotBits = 20;
-  static constexpr uint32_t kSlotMask = (1u << kSlotBits) - 1;
-  static constexpr uint32_t kGenerationMask = (1u << 11) - 1;
+  static constexpr uint32_t kSlotMask = (1U << kSlotBits) - 1;
+  static constexpr uint32_t kGenerationMask = (1U << 11) - 1;
 
   struct Slot {
     T value{};

@@ -29,7 +29,8 @@ int PinJob::Start(napi_env env, FrameVectorTable* vectors, Napi::Value view, Nap
   job->view_ = Napi::Persistent(view.As<Napi::Object>());
   job->done_ = Napi::Persistent(done);
   job->call_.vector->busy = true;
-  job.release();
+  // It is Finish()'s now.
+  static_cast<void>(job.release());
   return 0;
 }
 

@@ -19,8 +19,8 @@ class PinJob {
  private:
   explicit PinJob(FrameVectorTable* vectors) : vectors_(vectors) {}
 
-  static void Run(napi_env env, void* job);
-  static void Finish(napi_env env, napi_status status, void* job);
+  static void Run(napi_env env, void* data);
+  static void Finish(napi_env env, napi_status status, void* data);
 
   FrameVectorTable* vectors_;
   PinCall call_;

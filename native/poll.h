@@ -19,11 +19,14 @@ class Poll {
   };
   using Owner = std::unique_ptr<Poll, Release>;
 
+  Poll(const Poll&) = delete;
+  Poll& operator=(const Poll&) = delete;
+
   // Whether the process goes on for as long as something waits.
   enum class Loop { kKeepAlive, kLetEnd };
 
   // Null if libuv or Node will not have it: *error is -errno then.
-  static Owner Make(napi_env env, int fd, Loop loop, int* error);
+  static Owner Make(napi_env env, int fd, Loop mode, int* error);
 
   // Calls ready(status) once, after one of the events (UV_READABLE, ...): 0, or -errno of libuv,
   // where the descriptor says that there is an error. 0, -errno, or -EBUSY if it waits already.
@@ -32,8 +35,6 @@ class Poll {
  private:
   explicit Poll(napi_env env) : env_(env) {}
   ~Poll() = default;
-  Poll(const Poll&) = delete;
-  Poll& operator=(const Poll&) = delete;
 
   static void OnReady(uv_poll_t* handle, int status, int events);
   static void OnClosed(uv_handle_t* handle);

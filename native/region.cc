@@ -70,6 +70,8 @@ Region::~Region() {
 
 // A backing store's hold on its region.
 struct RegionTable::Store {
+  explicit Store(Region* held) : region(held) {}
+
   RegionRef region;
   bool making = true;
   bool finalized = false;
@@ -87,7 +89,7 @@ RegionTable::~RegionTable() {
 }
 
 void RegionTable::FinalizeStore(napi_env, void*, void* hint) {
-  Store* store = static_cast<Store*>(hint);
+  auto* store = static_cast<Store*>(hint);
   // Node 20 calls this for an ArrayBuffer of more than 4 GiB before it says that it can't make it.
   store->finalized = true;
   if (!store->making) delete store;
@@ -136,8 +138,8 @@ int RegionTable::Map(napi_env env, int fd, uint64_t offset, size_t length, MapMo
 int RegionTable::Adopt(napi_env env, void* memory, size_t length, size_t mapped, bool writable,
                        Exchange* exchange, napi_value* buffer) {
   auto* region = new Region(this, reinterpret_cast<uintptr_t>(memory), length, mapped, writable);
-  auto* store = new Store{RegionRef(region)};
-  const int32_t handle = regions_.Insert(std::move(region));
+  auto* store = new Store(region);
+  const int32_t handle = regions_.Insert(region);
   if (handle < 0) {
     region->table_ = nullptr;
     delete store;
@@ -170,8 +172,9 @@ int RegionTable::Close(int32_t handle) {
   if (region->references_ > 1) {
     // A backing store still points here, and so may views: munmap would make them fatal. If the
     // kernel has no room for the exchange, the memory just stays until the last of them dies.
-    mmap(reinterpret_cast<void*>(region->address_), region->mapped_, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    static_cast<void>(mmap(reinterpret_cast<void*>(region->address_), region->mapped_,
+                           PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
   }
   region->owner_.Reset();
   return 0;

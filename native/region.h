@@ -49,6 +49,8 @@ class RegionPin {
     std::swap(pins_, other.pins_);
     return *this;
   }
+  RegionPin(const RegionPin&) = delete;
+  RegionPin& operator=(const RegionPin&) = delete;
   ~RegionPin() { Release(); }
 
   void Hold(Region* region, bool pins = true);
@@ -66,6 +68,9 @@ class RegionTable;
 // let go on the JavaScript thread, so the counts are plain.
 class Region {
  public:
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
   uintptr_t address() const { return address_; }
   // Bytes that JavaScript sees; the mapping goes on to the end of the last page.
   size_t length() const { return length_; }
@@ -83,8 +88,6 @@ class Region {
   Region(RegionTable* table, uintptr_t address, size_t length, size_t mapped, bool writable)
       : table_(table), address_(address), length_(length), mapped_(mapped), writable_(writable) {}
   ~Region();
-  Region(const Region&) = delete;
-  Region& operator=(const Region&) = delete;
 
   // Null once the environment's table is gone.
   RegionTable* table_;

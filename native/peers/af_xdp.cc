@@ -5,7 +5,8 @@
 // (xdp_put_umem()).
 #include <linux/if_xdp.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include <ctime>
 
 #include "../unique_fd.h"
 #include "peer.h"
@@ -19,6 +20,9 @@ constexpr double kPatience = 1e10;  // ns
 
 class AfXdp final : public Timed<AfXdp> {
  public:
+  AfXdp() = default;
+  AfXdp(const AfXdp&) = delete;
+  AfXdp& operator=(const AfXdp&) = delete;
   ~AfXdp() override {
     socket_.Reset();
     Settle();

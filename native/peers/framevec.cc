@@ -23,7 +23,7 @@ class Framevec final : public Timed<Framevec<timed>> {
   bool Open(const Memory& memory) {
     const UniqueFd device(open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC));
     if (!device) return this->Failed("open(" FRAMEVEC_DEVICE ")");
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     framevec_create create{};
     create.size = sizeof create;
     create.capacity = (memory.length + page - 1) / page;

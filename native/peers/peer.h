@@ -2,11 +2,10 @@
 #ifndef FRAMEVEC_PEERS_PEER_H_
 #define FRAMEVEC_PEERS_PEER_H_
 
-#include <time.h>
-
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 
 namespace framevec::peers {
@@ -25,7 +24,7 @@ struct Failure {
 };
 
 inline double Now() {
-  timespec now;
+  timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
@@ -33,6 +32,9 @@ inline double Now() {
 // Something that takes hold of memory and releases it. Between two pairs it holds no frame.
 class Peer {
  public:
+  Peer() = default;
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
   virtual ~Peer() = default;
 
   // Doubles that a pair yields: how long it took to take and to release, ns, and what more it has.

@@ -29,7 +29,7 @@ bool FramesPinned(int64_t* frames) {
   if (!refresh || write(refresh.get(), "1", 1) != 1) return false;
   const UniqueFd vmstat(open("/proc/vmstat", O_RDONLY | O_CLOEXEC));
   if (!vmstat) return false;
-  std::array<char, 16384> text;
+  std::array<char, 16384> text{};
   size_t length = 0;
   for (;;) {
     const ssize_t got = read(vmstat.get(), text.data() + length, text.size() - 1 - length);

@@ -53,7 +53,7 @@ class Message {
 // The errno that the core answers with; 0 for yes.
 int Ask(int socket, const Message& message) {
   if (!message.Send(socket)) return errno;
-  alignas(nlmsghdr) std::array<char, 4096> answer;
+  alignas(nlmsghdr) std::array<char, 4096> answer{};
   const ssize_t length = recv(socket, answer.data(), answer.size(), 0);
   if (length < 0) return errno;
   const auto* header = reinterpret_cast<const nlmsghdr*>(answer.data());
@@ -92,10 +92,10 @@ std::optional<uint32_t> FindIndex(int socket) {
   if (!Message(RDMA_NLDEV_CMD_GET, NLM_F_DUMP).Send(socket)) return std::nullopt;
   std::optional<uint32_t> found;
   for (;;) {
-    alignas(nlmsghdr) std::array<char, 16384> answer;
+    alignas(nlmsghdr) std::array<char, 16384> answer{};
     const ssize_t length = recv(socket, answer.data(), answer.size(), 0);
     if (length <= 0) return found;
-    uint32_t left = static_cast<uint32_t>(length);
+    auto left = static_cast<uint32_t>(length);
     for (const auto* header = reinterpret_cast<const nlmsghdr*>(answer.data());
          NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) return found;
@@ -148,6 +148,7 @@ std::string RdmaLink::VerbsFile() {
   const std::string folder = "/sys/class/infiniband_verbs/";
   const std::unique_ptr<DIR, int (*)(DIR*)> names(opendir(folder.c_str()), closedir);
   if (names == nullptr) return {};
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads this directory stream.
   while (const dirent* entry = readdir(names.get())) {
     const std::string name = entry->d_name;
     if (name.rfind("uverbs", 0) != 0) continue;

@@ -50,7 +50,7 @@ class RdmaRxe final : public Timed<RdmaRxe> {
     if (!verbs_) return Failed("open(/dev/infiniband/uverbs)");
 
     Command<ib_uverbs_get_context> context;
-    ib_uverbs_get_context_resp events;
+    ib_uverbs_get_context_resp events{};
     context.body()->response = AddressOf(&events);
     if (!Write(IB_USER_VERBS_CMD_GET_CONTEXT, &context, sizeof events)) {
       return Failed("write(IB_USER_VERBS_CMD_GET_CONTEXT)");
@@ -58,7 +58,7 @@ class RdmaRxe final : public Timed<RdmaRxe> {
     events_ = UniqueFd(static_cast<int>(events.async_fd));
 
     Command<ib_uverbs_alloc_pd> domain;
-    ib_uverbs_alloc_pd_resp allocated;
+    ib_uverbs_alloc_pd_resp allocated{};
     domain.body()->response = AddressOf(&allocated);
     if (!Write(IB_USER_VERBS_CMD_ALLOC_PD, &domain, sizeof allocated)) {
       return Failed("write(IB_USER_VERBS_CMD_ALLOC_PD)");

@@ -21,7 +21,7 @@ class Udmabuf final : public Timed<Udmabuf> {
     if (!device_) return Failed("open(/dev/udmabuf)");
     memfd_ = UniqueFd(memfd_create("framevec-bench", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memfd_) return Failed("memfd_create");
-    const off_t length = static_cast<off_t>(memory.length);
+    const auto length = static_cast<off_t>(memory.length);
     // Resident, as the others' memory is.
     if (ftruncate(memfd_.get(), length) != 0 || fallocate(memfd_.get(), 0, 0, length) != 0) {
       return Failed("fallocate");

@@ -9,9 +9,9 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 
-#include <cstdio>
 #include <cstring>
 #include <optional>
+#include <string>
 
 #include "../unique_fd.h"
 #include "peer.h"
@@ -24,6 +24,9 @@ constexpr uint32_t kSmallest = 16;  // pixels; the driver makes it what it can
 
 class V4l2 final : public Timed<V4l2> {
  public:
+  V4l2() = default;
+  V4l2(const V4l2&) = delete;
+  V4l2& operator=(const V4l2&) = delete;
   // Leaves the device as it was found.
   ~V4l2() override {
     if (!device_) return;
@@ -62,9 +65,8 @@ class V4l2 final : public Timed<V4l2> {
   bool Find() {
     bool told = Failed("no capture device of vivid", ENODEV);
     for (int i = 0; i < kMostDevices; i++) {
-      char path[32];
-      snprintf(path, sizeof path, "/dev/video%d", i);
-      device_ = UniqueFd(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+      const std::string path = "/dev/video" + std::to_string(i);
+      device_ = UniqueFd(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
       v4l2_capability capability{};
       if (!device_ || !Call(VIDIOC_QUERYCAP, &capability) ||
           strcmp(reinterpret_cast<char*>(capability.driver), "vivid") != 0 ||
