@@ -183,7 +183,7 @@ debug-packages:
 
 test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel debug --prepare --install
-	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug $(ONLY)
+	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug --of-the-kernel $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

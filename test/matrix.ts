@@ -1,5 +1,5 @@
 /**
- * `make test-matrix`: the guest's tests on every kernel of the table, one row each. A row that fails does not keep the next from
+ * `make test-matrix`: the guest's tests of the module and the library on every kernel of the table, one row each. A row that fails does not keep the next from
  * running; the exit status is that of the worst.
  */
 import {spawnSync} from 'node:child_process';
@@ -51,7 +51,7 @@ function row(kernel: string): Row {
   const load = step([framevec, 'vm', '--quiet', '--kernel', kernel, '--', 'uname', '-r'], true);
   if (!load.ok) return {...none, build: told(build), load: told(load)};
   const summary = join(directory, `${kernel}.json`);
-  const tests = step(['dist/test/run.js', '--guest', '--kernel', kernel, '--summary', summary, ...only]);
+  const tests = step(['dist/test/run.js', '--guest', '--kernel', kernel, '--of-the-kernel', '--summary', summary, ...only]);
   const count = JSON.parse(readFileSync(summary, 'utf8')) as Summary;
   return {kernel, release: load.stdout, build: told(build), load: told(load), ...count, ok: tests.ok};
 }

@@ -8,7 +8,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {MAJORS, nodeOf} from './other_node.js';
-import {LIBRARY} from './library.js';
+import {LIBRARY} from './selection.js';
 import {type Summary, markdownTable} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

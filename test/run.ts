@@ -12,6 +12,7 @@ import {parseArgs} from 'node:util';
 import {Parser, type Result} from 'tap-parser';
 import {DEBUG_KERNEL} from '../lib/vm/kernels.js';
 import {coverageOf, coverageTable, filesBelow} from './gcov.js';
+import {ONE_KERNEL, SHORT} from './selection.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const ava = 'node_modules/ava/entrypoints/cli.mjs';
@@ -27,6 +28,8 @@ const {values: options, positionals: only} = parseArgs({
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
     summary: {type: 'string'},
+    /** Leave out what one kernel answers for all. */
+    'of-the-kernel': {type: 'boolean', default: false},
     /** A part of the names of files to leave out. */
     without: {type: 'string', multiple: true, default: []},
     /** NAME=VALUE for the tests' processes, on the host and in the guest. */
@@ -54,9 +57,6 @@ const DEVICES = [
 /** What the benchmark's peers need beside those; the sanitizing kernel has no RDMA. */
 const PEERS = ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
 
-/** The ABI, memory of every kind, device memory, lives and deaths of a descriptor; and where allocations can fail, that they do. */
-const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'snapshot'].map(name => `test/guest/${name}.test.ts`);
-
 /**
  * The sanitizing kernel has two more questions at the end. What did the module, which is gone then, leave behind? (An object is suspected
  * only when it is some seconds old.) And which of its lines did the tests come by?
@@ -77,12 +77,14 @@ function say(where: string, mark: string, text: string): void {
   process.stdout.write(`${seconds()} s  ${where}  ${mark}  ${text}\n`);
 }
 
+const without = [...options.without, ...(options['of-the-kernel'] && only.length === 0 ? ONE_KERNEL : [])];
+
 /** The test files of a folder, or those of them that were asked for by a part of their name. */
 function filesIn(folder: string): string[] {
   return readdirSync(`${root}${folder}`)
     .filter(name => name.endsWith('.test.ts'))
     .map(name => `${folder}/${name}`)
-    .filter(file => (only.length === 0 || only.some(part => file.includes(part))) && !options.without.some(part => file.includes(part)))
+    .filter(file => (only.length === 0 || only.some(part => file.includes(part))) && !without.some(part => file.includes(part)))
     .sort();
 }
 
@@ -148,7 +150,7 @@ if (!options.guest && hostFiles.length > 0) {
   tallies.push(await count('host', [ava, '--tap', ...hostFiles], Object.fromEntries(options.env.map(line => line.split(/=(.*)/s, 2)) as [string, string][])));
 }
 if (!options.host && guestFiles.length > 0) tallies.push(await guest(options.kernel, guestFiles));
-for (const kernel of options.also) tallies.push(await guest(kernel, SHORT));
+for (const kernel of options.also) tallies.push(await guest(kernel, SHORT.map(name => `test/guest/${name}.test.ts`)));
 
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
 const skipped = sum('skipped');

@@ -9,7 +9,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {GUEST} from '../lib/vm/guest.js';
-import {LIBRARY} from './library.js';
+import {LIBRARY} from './selection.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const {values: options, positionals: only} = parseArgs({allowPositionals: true, options: {kernel: {type: 'string', default: '6.1'}}});

@@ -1,0 +1,12 @@
+/** Parts of the names of test files: which of them are run where, when it is not all of them. */
+
+/** About the library: the rest is about the module, whatever Node asks it. Of the host and of the guest. */
+export const LIBRARY = [
+  'addon', 'async', 'containers', 'device_memory', 'diagnostics', 'errors', 'frame_vector', 'inspect', 'memlock', 'pinnable_memory', 'uapi', 'userptr_queue', 'v4l2',
+];
+
+/** About the documentation and the benchmark's arithmetic, which one kernel answers for all. */
+export const ONE_KERNEL = ['docs', 'examples', 'bench'];
+
+/** The ABI, memory of every kind, device memory, lives and deaths of a descriptor; and where allocations can fail, that they do. */
+export const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'snapshot'];
