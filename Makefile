@@ -149,9 +149,9 @@ test_ready := prebuild test/native/build/Release/raw.node native/peers/build/Rel
 test-packages:
 	@.ci/packages v4l-utils linux-perf bpftrace chromium
 
-# ALSO='6.12 7.x-rt debug' adds a short selection on these.
+# ALSO='6.12 7.x-rt debug' adds a short selection on these, WITHIN=1800 on those only that can begin before so many seconds.
 test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
-	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %)
+	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %) $(if $(WITHIN),--within $(WITHIN))
 
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)

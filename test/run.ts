@@ -24,6 +24,8 @@ const {values: options, positionals: only} = parseArgs({
     kernel: {type: 'string', default: '6.1'},
     /** Further kernels, for the short selection. */
     also: {type: 'string', multiple: true, default: []},
+    /** Seconds after which none of them is begun any more. */
+    within: {type: 'string', default: 'Infinity'},
     memory: {type: 'string', default: '2G'},
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
@@ -150,7 +152,14 @@ if (!options.guest && hostFiles.length > 0) {
   tallies.push(await count('host', [ava, '--tap', ...hostFiles], Object.fromEntries(options.env.map(line => line.split(/=(.*)/s, 2)) as [string, string][])));
 }
 if (!options.host && guestFiles.length > 0) tallies.push(await guest(options.kernel, guestFiles));
-for (const kernel of options.also) tallies.push(await guest(kernel, SHORT.map(name => `test/guest/${name}.test.ts`)));
+for (const kernel of options.also) {
+  if (Date.now() - began < Number(options.within) * 1000) {
+    tallies.push(await guest(kernel, SHORT.map(name => `test/guest/${name}.test.ts`)));
+  } else {
+    say(kernel, '-', `the selection (skipped: ${options.within} s were over)`);
+    tallies.push({passed: 0, failed: 0, skipped: 1});
+  }
+}
 
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
 const skipped = sum('skipped');
