@@ -83,13 +83,13 @@ static unsigned long framevec_aperture_pfn(unsigned long pgoff)
 	       pgoff % FRAMEVEC_PIECE_PAGES;
 }
 
-#ifdef FRAMEVEC_HUGE_APERTURE
-
 static vm_fault_t framevec_aperture_fault(struct vm_fault *vmf)
 {
 	return vmf_insert_pfn(vmf->vma, vmf->address,
 			      framevec_aperture_pfn(vmf->pgoff));
 }
+
+#ifdef FRAMEVEC_HUGE_APERTURE
 
 /* A piece is as large as a huge page, and as aligned. */
 static vm_fault_t framevec_aperture_huge_fault(struct vm_fault *vmf,
@@ -109,18 +109,6 @@ static vm_fault_t framevec_aperture_huge_fault(struct vm_fault *vmf,
 				  vmf->flags & FAULT_FLAG_WRITE);
 }
 
-static const struct vm_operations_struct framevec_aperture_vm_ops = {
-	.fault		= framevec_aperture_fault,
-	.huge_fault	= framevec_aperture_huge_fault,
-};
-
-static int framevec_aperture_map(struct vm_area_struct *vma)
-{
-	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_ops = &framevec_aperture_vm_ops;
-	return 0;
-}
-
 /* file_operations.get_unmapped_area: an address that suits huge pages. */
 unsigned long framevec_aperture_get_area(struct file *file, unsigned long addr,
 					 unsigned long len, unsigned long pgoff,
@@ -129,26 +117,18 @@ unsigned long framevec_aperture_get_area(struct file *file, unsigned long addr,
 	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
 }
 
-#else
-
-static int framevec_aperture_map(struct vm_area_struct *vma)
-{
-	unsigned long addr = vma->vm_start, pgoff = vma->vm_pgoff, n;
-	int ret = 0;
-
-	/* remap_pfn_range() makes it VM_IO | VM_PFNMAP. */
-	while (!ret && addr < vma->vm_end) {
-		n = min(FRAMEVEC_PIECE_PAGES - pgoff % FRAMEVEC_PIECE_PAGES,
-			(vma->vm_end - addr) >> PAGE_SHIFT);
-		ret = remap_pfn_range(vma, addr, framevec_aperture_pfn(pgoff),
-				      n << PAGE_SHIFT, vma->vm_page_prot);
-		addr += n << PAGE_SHIFT;
-		pgoff += n;
-	}
-	return ret;
-}
-
 #endif /* FRAMEVEC_HUGE_APERTURE */
+
+/*
+ * Mapped by faults, and not at once by remap_pfn_range(): that one warns, in
+ * untrack_pfn(), when an allocation fails in the middle of it (seen on 6.1).
+ */
+static const struct vm_operations_struct framevec_aperture_vm_ops = {
+	.fault		= framevec_aperture_fault,
+#ifdef FRAMEVEC_HUGE_APERTURE
+	.huge_fault	= framevec_aperture_huge_fault,
+#endif
+};
 
 /**
  * framevec_aperture_mmap() - map a part of the aperture
@@ -172,7 +152,12 @@ int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINTR;
 	ret = framevec_aperture_allocate();
 	mutex_unlock(&framevec_aperture_lock);
-	return ret ?: framevec_aperture_map(vma);
+	if (ret)
+		return ret;
+
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &framevec_aperture_vm_ops;
+	return 0;
 }
 
 /**
