@@ -172,13 +172,13 @@ test.serial('perf records and shows them', t => {
 });
 
 /**
- * Where BTF of this kernel does not do for Debian 12's bpftrace (5.10, 7.x), it asks for the kernel's headers, whose
- * two halves it expects where their packages are installed. Here they are in the cache.
+ * Where BTF of this kernel does not do for Debian 12's bpftrace (5.10, 7.x) or is not there (debug), it asks for the kernel's headers,
+ * whose two halves it expects where their packages are installed. Here they are in the cache; the sanitizing kernel's are one tree.
  */
 function kernelHeaders(): NodeJS.ProcessEnv {
   const build = realpathSync(`/lib/modules/${release()}/build`);
-  const source = /^include (.*)\/Makefile$/m.exec(readFileSync(`${build}/Makefile`, 'utf8'))?.[1];
-  return source === undefined ? {} : {BPFTRACE_KERNEL_SOURCE: source, BPFTRACE_KERNEL_BUILD: build};
+  const source = /^include (.*)\/Makefile$/m.exec(readFileSync(`${build}/Makefile`, 'utf8'))?.[1] ?? build;
+  return {BPFTRACE_KERNEL_SOURCE: source, BPFTRACE_KERNEL_BUILD: build};
 }
 
 test.serial('bpftrace attaches to them and reads their fields', async t => {
