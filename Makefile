@@ -143,8 +143,15 @@ bench-report: build
 	@$(fv) bench --from $(RESULT) --html build/bench-$(KERNEL).html
 	@node dist/test/browser/picture.js build/bench-$(KERNEL).html docs/bench-report.png
 
+# What `npx ava` runs, and what the tests import: test/ava.ts tells why.
+ava := dist/node_modules/ava/package.json
+
+$(ava): test/ava.ts node_modules/.package-lock.json | dist/.tsbuildinfo
+	$(step) "esbuild: AVA" node dist/test/ava.js
+	@ln -sf ../../dist/node_modules/ava/entrypoints/cli.js node_modules/.bin/ava
+
 # The package is made beforehand: two test files pack it at the same time.
-test_ready := prebuild test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
+test_ready := prebuild $(ava) test/native/build/Release/raw.node native/peers/build/Release/peers.node $(test_programs) | test-packages
 
 test-packages:
 	@.ci/packages v4l-utils linux-perf bpftrace chromium
@@ -193,7 +200,7 @@ check-lib: dist/.tsbuildinfo
 	$(step) "eslint" npx eslint .
 
 # Links, commands and code of the pages; spelling; the man page; and the reference, of which every warning is an error.
-check-docs: dist/.tsbuildinfo docs
+check-docs: dist/.tsbuildinfo $(ava) docs
 	@.ci/packages mandoc groff
 	$(step) "tsc: the examples" npx tsc -p docs/examples
 	$(step) "the pages: links, commands, code" npx ava dist/test/docs.test.js dist/test/abi_page.test.js

@@ -15,7 +15,7 @@ import {coverageOf, coverageTable, filesBelow} from './gcov.js';
 import {ONE_KERNEL, SHORT} from './selection.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const ava = 'node_modules/ava/entrypoints/cli.mjs';
+const ava = 'dist/node_modules/ava/entrypoints/cli.js';
 const framevec = 'dist/lib/cli/main.js';
 
 const {values: options, positionals: only} = parseArgs({
