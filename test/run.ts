@@ -145,7 +145,7 @@ async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
     ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]),
     '--', ...(debug ? ['sh', '-c', LAST_QUESTIONS, 'sh'] : []),
     // One file after the other: each ends by looking whether the whole system's pin counters balance.
-    process.execPath, ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=20m'] : []), ...compiled(files),
+    process.execPath, ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=50m'] : []), ...compiled(files),
   ]);
   if (debug && out !== undefined) {
     const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
