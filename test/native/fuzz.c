@@ -343,8 +343,7 @@ static void look_at_fdinfo(struct thread* thread) {
   close(fd);
 }
 
-/* The rest is there for the ioctls to meet it; a sanitizing kernel takes most of its time for it.
- */
+/* What else is done, the ioctls shall meet; it takes most of a sanitizing kernel's time. */
 static void* work(void* arg) {
   struct thread* thread = arg;
   for (unsigned long i = 0; atomic_load(&totals->ioctls) < wanted; i++) {
