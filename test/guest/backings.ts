@@ -26,11 +26,15 @@ function whole(address: bigint, length: number, fd = -1): Backing {
 /** The rt flavours have no transparent huge pages, and know no advice about them. */
 export const HAS_THP = existsSync('/sys/kernel/mm/transparent_hugepage');
 
+export function adviseHuge(address: bigint, length: number, advice: number): void {
+  if (HAS_THP) must(SYS.madvise, address, length, advice);
+}
+
 /** Anonymous memory that begins at a multiple of 2 MiB. */
 export function alignedAnonymous(length: number, advice: number): Backing {
   const around = mmap(length + HUGE);
   const address = ((around + BigInt(HUGE) - 1n) / BigInt(HUGE)) * BigInt(HUGE);
-  if (HAS_THP) must(SYS.madvise, around, length + HUGE, advice);
+  adviseHuge(around, length + HUGE, advice);
   const backing = whole(address, length);
   return {...backing, free: () => {
     munmap(around, length + HUGE);

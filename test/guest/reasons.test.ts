@@ -4,7 +4,7 @@ import {closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, w
 import test, {type ExecutionContext} from 'ava';
 import {FrameVector} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
-import {HAS_THP, backings, guard} from './backings.js';
+import {adviseHuge, backings, guard} from './backings.js';
 import {type Answer, MADV, MAP, PAGE, PROT, SYS, close, createVector, errnoName, fieldsOf, ioctl, memfd, mmap, munmap, must, raw, struct} from './raw.js';
 import {endsBalanced, since, statusFrames} from './oracles.js';
 
@@ -193,7 +193,7 @@ test('poison: a page that has failed', t => {
 test('interrupted: a signal between chunks of a long pin, and nothing stays pinned', t => {
   const frames = 2 ** 15;
   const address = mmap(frames * PAGE);
-  if (HAS_THP) must(SYS.madvise, address, frames * PAGE, MADV.NOHUGEPAGE);
+  adviseHuge(address, frames * PAGE, MADV.NOHUGEPAGE);
   const fd = createVector(device, frames);
   const pin = struct('PIN', {addr: address, length: frames * PAGE, flags: WRITE});
   const result = raw.interrupted(3000, SYS.ioctl, fd, uapi.FRAMEVEC_IOC_PIN, pin);
@@ -206,7 +206,7 @@ test('interrupted: a signal between chunks of a long pin, and nothing stays pinn
   const partial = struct('PIN', {addr: address, length: frames * PAGE, flags: WRITE | PARTIAL});
   munmap(address, frames * PAGE);
   const fresh = mmap(frames * PAGE, {at: address, flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED});
-  if (HAS_THP) must(SYS.madvise, fresh, frames * PAGE, MADV.NOHUGEPAGE);
+  adviseHuge(fresh, frames * PAGE, MADV.NOHUGEPAGE);
   t.is(raw.interrupted(3000, SYS.ioctl, fd, uapi.FRAMEVEC_IOC_PIN, partial), 0n);
   const held = fieldsOf('PIN', partial).frames ?? 0;
   t.true(held > 0 && held < frames, `${held} of ${frames}`);
