@@ -1,6 +1,6 @@
 /**
  * AVA in some twenty files instead of four hundred, into dist/node_modules, where the compiled tests find it before the one that npm
- * installed. Every test file has a process of its own, which on an emulated processor took twenty seconds to load them.
+ * installed. Every test file has a thread of its own, which on an emulated processor took twenty seconds to load them.
  */
 import {chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';

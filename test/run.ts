@@ -82,7 +82,7 @@ function say(where: string, mark: string, text: string): void {
 const without = [...options.without, ...(options['of-the-kernel'] && only.length === 0 ? ONE_KERNEL : [])];
 
 /**
- * AVA is given what tsc has made: that it could translate the names itself costs every test file's process a quarter of its start.
+ * AVA is given what tsc has made: that it could translate the names itself costs every test file a quarter of its start.
  * A file that is not there it would pass over.
  */
 function compiled(files: readonly string[]): string[] {
