@@ -177,7 +177,7 @@ test.serial('perf records and shows them', t => {
  */
 function kernelHeaders(): NodeJS.ProcessEnv {
   const build = realpathSync(`/lib/modules/${release()}/build`);
-  const source = /^include (.*)\/Makefile$/m.exec(readFileSync(`${build}/Makefile`, 'utf8'))?.[1] ?? build;
+  const source = /^include (\/.*)\/Makefile$/m.exec(readFileSync(`${build}/Makefile`, 'utf8'))?.[1] ?? build;
   return {BPFTRACE_KERNEL_SOURCE: source, BPFTRACE_KERNEL_BUILD: build};
 }
 
