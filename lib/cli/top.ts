@@ -1,8 +1,6 @@
 /** `framevec top`: the vectors of all processes, live. */
 import {Command, InvalidArgumentError, Option} from 'commander';
 import {ORDERS, table, type Order} from '../top/table.js';
-import {show} from '../top/screen.js';
-import {survey} from '../top/survey.js';
 
 interface TopFlags {
   readonly interval: number;
@@ -29,6 +27,7 @@ Examples:
   $ framevec top --once --json | jq '.totals.pages'
 `)
     .action(async ({interval, sort, once, json}: TopFlags) => {
+      const {survey} = await import('../top/survey.js');
       const {stdin: input, stdout: output} = process;
       if (json === true) {
         output.write(`${JSON.stringify(survey())}\n`);
@@ -36,6 +35,7 @@ Examples:
         const lines = table(survey(), {order: sort, colour: output.isTTY && output.hasColors()});
         output.write(`${lines.join('\n')}\n`);
       } else {
+        const {show} = await import('../top/screen.js');
         const colour = output.hasColors();
         process.exitCode = await show((columns, rows) => table(survey(), {order: sort, colour, columns, rows}), {
           intervalMs: interval * 1000,

@@ -1,7 +1,9 @@
 /** `framevec vm`: a command in a disposable VM with a real kernel and the module. */
 import {writeFileSync} from 'node:fs';
 import {Command, InvalidArgumentError, Option} from 'commander';
-import {DEFAULTS, DEFAULT_KERNEL, EXIT, KERNEL_NAMES, VmError, checkModuleFor, prepareVm, runVm, type VmResult} from '../vm/index.js';
+import {EXIT, VmError} from '../vm/errors.js';
+import {DEFAULT_KERNEL, KERNEL_NAMES} from '../vm/kernels.js';
+import {DEFAULTS, type VmResult} from '../vm/options.js';
 import {isName, splitWords} from '../vm/shell.js';
 
 interface VmFlags {
@@ -80,6 +82,7 @@ export function vmCommand(): Command {
 }
 
 async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
+  const {checkModuleFor, prepareVm, runVm} = await import('../vm/index.js');
   const say = (text: string): void => void process.stderr.write(`framevec: ${text}\n`);
   const setup = {
     kernel: flags.kernel,

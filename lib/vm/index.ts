@@ -2,6 +2,6 @@
 export {EXIT, VmError} from './errors.js';
 export {DEFAULT_KERNEL, KERNELS, KERNEL_NAMES} from './kernels.js';
 export type {Finding} from './log-scan.js';
-export type {Ending, SetupOptions, VmOptions, VmResult} from './options.js';
-export {DEFAULTS, runVm} from './run.js';
+export {DEFAULTS, type Ending, type SetupOptions, type VmOptions, type VmResult} from './options.js';
+export {runVm} from './run.js';
 export {checkModuleFor, prepareVm, type Setup} from './setup.js';

@@ -3,6 +3,9 @@ import type {Writable} from 'node:stream';
 import type {Accel} from './accel.js';
 import type {Finding} from './log-scan.js';
 
+/** Of memory and CPUs of the guest, and seconds until it is ended. */
+export const DEFAULTS = {memory: '2G', cpus: 2, timeout: 600} as const;
+
 export interface SetupOptions {
   /** A version of the table (6.1, 6.12-rt, ...), `host`, or the path of a kernel file. */
   kernel?: string | undefined;

@@ -10,13 +10,11 @@ import {FILES, commandScript, guestEnvironment, initScript, type Terminal} from 
 import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
 import {QemuProcess, passOn} from './machine.js';
 import {checkParameters} from './module.js';
-import type {Ending, VmOptions, VmResult} from './options.js';
+import {DEFAULTS, type Ending, type VmOptions, type VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
 import {endRun, newRun, type RunDirectory} from './runs.js';
 import {prepareVm, type Setup} from './setup.js';
 import {HostTerminal} from './terminal.js';
-
-export const DEFAULTS = {memory: '2G', cpus: 2, timeout: 600} as const;
 
 /** How long the last lines of the kernel log may take to come out. */
 const LOG_END_MS = 5000;
