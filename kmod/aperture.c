@@ -20,6 +20,7 @@
 
 #include "aperture.h"
 #include "compat.h"
+#include "frame_vector.h"
 
 #define FRAMEVEC_PIECE_ORDER	9
 #define FRAMEVEC_PIECE_PAGES	BIT(FRAMEVEC_PIECE_ORDER)
@@ -62,6 +63,8 @@ static int framevec_aperture_allocate(void)
 
 	if (framevec_pieces)
 		return 0;
+	if (!framevec_affordable(framevec_aperture_size()))
+		return -ENOMEM;
 	pieces = kvmalloc_array(nr, sizeof(*pieces), gfp);
 	if (!pieces)
 		return -ENOMEM;

@@ -55,14 +55,17 @@ static unsigned int framevec_block_of(const struct framevec *vec, unsigned int i
 	return i < vec->head ? 0 : 1 + (i - vec->head) / FRAMEVEC_BLOCK;
 }
 
-/*
- * Is there memory for the array? A vector that can't be had is to fail, and not
- * to have somebody killed for it: by us, or by whoever needs the next page.
+/**
+ * framevec_affordable() - is there memory for something large?
+ * @size: bytes
+ *
+ * What can't be had is to fail, and not to have somebody killed for it: by us,
+ * or by whoever needs the next page.
+ *
+ * Return: whether @size is at most half of what is available.
  */
-static bool framevec_affordable(unsigned long capacity)
+bool framevec_affordable(unsigned long size)
 {
-	const unsigned long size = capacity * sizeof(struct page *);
-
 	return size <= SZ_1M || (long)(size >> PAGE_SHIFT) <= si_mem_available() / 2;
 }
 
@@ -81,7 +84,7 @@ struct framevec *framevec_create(unsigned long capacity)
 
 	if (!capacity || capacity > FRAMEVEC_MAX_FRAMES || !current->mm)
 		return ERR_PTR(-EINVAL);
-	if (!framevec_affordable(capacity))
+	if (!framevec_affordable(capacity * sizeof(*vec->pages)))
 		return ERR_PTR(-ENOMEM);
 
 	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);

@@ -87,6 +87,7 @@ struct framevec {
 	struct framevec_snapshot snapshot;
 };
 
+bool framevec_affordable(unsigned long size);
 bool framevec_force_allowed(void);
 void framevec_spell_out(struct framevec *vec);
 
