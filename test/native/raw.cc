@@ -116,7 +116,8 @@ Napi::Value Child(const Napi::CallbackInfo& info) {
 }
 
 // interrupted(microseconds, nr, ...args): bigint: a syscall that this thread is sent SIGALRM in the
-// middle of, by a handler without SA_RESTART
+// middle of, with a handler without SA_RESTART. Again and again: the first may come before the
+// kernel is entered.
 Napi::Value Interrupted(const Napi::CallbackInfo& info) {
   long delay = 0;
   Call call{};
@@ -139,7 +140,8 @@ Napi::Value Interrupted(const Napi::CallbackInfo& info) {
   event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
   timer_t timer;
   if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return Refuse(info.Env(), "no timer");
-  const itimerspec when = {{0, 0}, {delay / 1000000, delay % 1000000 * 1000}};
+  const timespec period = {delay / 1000000, delay % 1000000 * 1000};
+  const itimerspec when = {period, period};
   timer_settime(timer, 0, &when, nullptr);
   const long result = Issue(call);
   timer_delete(timer);
