@@ -165,6 +165,9 @@ test.serial('close() wakes who waits, and a worker that ends while it waits leav
   device.reqbufs(2);
   device.qbuf(0, memory);
   device.streamon();
+  // The first frame comes at once, the second after a second.
+  await device.next();
+  device.qbuf(0, memory);
   const waiting = device.next();
   device.close();
   await t.throwsAsync(waiting, {code: 'ERR_FRAMEVEC_CLOSED'});
