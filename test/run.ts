@@ -50,7 +50,7 @@ interface Tally {
 /**
  * Devices that are not ours, so that what framevec says of their memory can be held against what they say. The text cursor does not
  * blink: each time, cirrus-vga takes its memory out of the address space and puts it back, and QEMU before 8.2 then may lose another
- * processor's write to a device. When that was the end of a timer interrupt, the guest hung.
+ * processor's write to a device. A guest whose end of a timer interrupt was lost hung; most likely so.
  */
 const DEVICES = [
   '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',

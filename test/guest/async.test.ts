@@ -132,7 +132,7 @@ test.serial('a worker that is terminated while it pins gives back every frame', 
     await Promise.all(jobs);
   `;
   const before = framesPinned();
-  for (let i = 0; i < 2; i++) {
+  for (let i = 0; i < 3; i++) {
     const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
     await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
     await worker.terminate();
