@@ -58,6 +58,40 @@ test.serial('a 32-bit register is written at once: byte by byte, its last byte w
   t.is(memory.readUint32(0), 0);
 });
 
+test.serial('read() and write() of a register\'s width are one access of that width', t => {
+  using memory = DeviceMemory.map(bar(IVSHMEM, 0).path, {write: true});
+  using vector = FrameVector.pin(memory, {write: true});
+  for (const Register of [Uint8Array, Uint16Array, Uint32Array] as const) {
+    const value = 0x1234_5678 % 2 ** (8 * Register.BYTES_PER_ELEMENT);
+    t.is(vector.write(0, Register.of(value)), Register.BYTES_PER_ELEMENT);
+    t.is(memory.readUint32(0), value, `${Register.name}: in parts, the last would be all that is left`);
+    // Every read, at whatever byte of the register, begins at its first: in parts, they would be alike.
+    const into = new Register(1);
+    vector.read(0, into);
+    t.is(into[0], value, Register.name);
+  }
+  vector.write(0, new Uint32Array(1));
+});
+
+test.serial('read() and write() of no register\'s width, or across its boundaries, are all bytes and no more', t => {
+  using memory = DeviceMemory.map(bar(IVSHMEM, 2).path, {write: true, length: PAGE});
+  using vector = FrameVector.pin(memory, {write: true});
+  for (const length of [1, 2, 3, 4, 5, 8, 13]) {
+    for (const offset of [64, 65, 67]) {
+      memory.bytes.fill(0xee, 0, 128);
+      const bytes = Uint8Array.from({length}, (_, i) => 0x10 + i);
+      t.is(vector.write(offset, bytes), length);
+      const expected = new Uint8Array(128).fill(0xee);
+      expected.set(bytes, offset);
+      t.deepEqual(memory.bytes.slice(0, 128), expected, `${length} bytes at ${offset}`);
+      const into = new Uint8Array(length);
+      t.is(vector.read(offset, into), length);
+      t.deepEqual(into, bytes, `${length} bytes at ${offset}`);
+    }
+  }
+  memory.bytes.fill(0, 0, 128);
+});
+
 test.serial('what is written through the vector is in the device, and the reverse', t => {
   const {path} = bar(IVSHMEM, 2);
   using memory = DeviceMemory.map(path, {write: true, length: 4 * PAGE});
