@@ -211,8 +211,12 @@ static void known_call(struct thread* thread) {
   const int fd = once_in(thread, 20) ? device : some_vector(thread);
   const long result = ioctl(fd, calls[which].number, place(thread, &arg));
   note_ioctl(result);
-  if (result == 0 && calls[which].number == FRAMEVEC_IOC_PIN && arg.pin.kind < 3)
-    atomic_fetch_add(&totals->kinds[arg.pin.kind], 1);
+  if (result != 0 || calls[which].number != FRAMEVEC_IOC_PIN || arg.pin.kind >= 3) return;
+  atomic_fetch_add(&totals->kinds[arg.pin.kind], 1);
+  /* Left to chance, hardly anybody would meet a stale snapshot before it is unpinned. */
+  if (arg.pin.kind == FRAMEVEC_KIND_PFNS && once_in(thread, 2))
+    note((long)mmap((void*)(arg.pin.addr & -(uint64_t)PAGE), PAGE, PROT_READ | PROT_WRITE,
+                    MAP_FIXED | MAP_SHARED, device, (off_t)(below(thread, 4000) * PAGE)));
 }
 
 static void unknown_call(struct thread* thread) {
@@ -380,6 +384,9 @@ static int process(unsigned index, uint64_t seed) {
       die("nobody");
   }
   for (int i = COMMON; i < VECTORS; i++) vectors[i] = create(device, 1200);
+  for (char* slot = arena; slot < arena + ARENA; slot += 2 * SLOT)
+    if (mmap(slot, SLOT, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, device, 0) == MAP_FAILED)
+      die("the aperture");
   for (unsigned i = 0; i < THREADS; i++) {
     threads[i].state = seed + 1000 * index + i;
     for (int warm = 0; warm < 8; warm++) next(&threads[i]);
