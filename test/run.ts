@@ -75,6 +75,9 @@ const LAST_QUESTIONS = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
 
 const began = Date.now();
 
+/** What failed is said once more at the end: of a long run often only the end is kept. */
+const failures: string[] = [];
+
 function seconds(): string {
   return ((Date.now() - began) / 1000).toFixed(1).padStart(6);
 }
@@ -105,6 +108,11 @@ function filesIn(folder: string): string[] {
     .sort();
 }
 
+function fail(where: string, text: string): void {
+  failures.push(`${where}  ✘  ${text}`);
+  say(where, '✘', text);
+}
+
 function explain(result: Result): string {
   const diag = JSON.stringify(result.diag ?? {}, null, 2);
   return diag === '{}' ? '' : `\n${diag.replaceAll('\\n', '\n')}`;
@@ -123,7 +131,7 @@ async function count(where: string, args: string[], env: Record<string, string> 
       say(where, '✔', result.name);
     } else {
       tally.failed += 1;
-      say(where, '✘', `${result.name}${explain(result)}`);
+      fail(where, `${result.name}${explain(result)}`);
     }
   });
 
@@ -134,7 +142,7 @@ async function count(where: string, args: string[], env: Record<string, string> 
   const ran = tally.passed + tally.failed;
   if (ran === 0 || (status !== 0 && tally.failed === 0)) {
     tally.failed += 1;
-    say(where, '✘', ran === 0 ? 'no test ran' : `every test passed, but the run ended with status ${status}`);
+    fail(where, ran === 0 ? 'no test ran' : `every test passed, but the run ended with status ${status}`);
   }
   return tally;
 }
@@ -178,6 +186,7 @@ for (const kernel of options.also) {
 
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0);
 const skipped = sum('skipped');
+if (failures.length > 0) process.stdout.write(`\nFailed:\n\n${failures.join('\n')}\n`);
 process.stdout.write(`\n${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
 if (options.summary !== undefined) {
   writeFileSync(options.summary, JSON.stringify({passed: sum('passed'), failed: sum('failed'), skipped, seconds: (Date.now() - began) / 1000}));
