@@ -13,6 +13,7 @@ import {endsBalanced, framesPinned, pagemap, statusFrames, until} from './oracle
 
 endsBalanced(test);
 
+const RLIMIT_NOFILE = 7;
 const OTHER = fileURLToPath(new URL('other-process.js', import.meta.url));
 const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
 const memory = mmap(16 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.POPULATE});
@@ -221,6 +222,20 @@ test.serial('fdinfo tells what the vector holds, and no address and no frame num
   const [pfn] = pagemap(memory, 1);
   t.false(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').includes(String(pfn)));
   close(fd);
+});
+
+test.serial('with no descriptor left there is no vector, and nothing of it stays', t => {
+  const users = (): string => readFileSync('/sys/module/framevec/refcnt', 'latin1');
+  const before = users();
+  const old = new BigUint64Array(2);
+  must(SYS.prlimit64, 0, RLIMIT_NOFILE, 0, old);
+  const [, hard = 0n] = old;
+  must(SYS.prlimit64, 0, RLIMIT_NOFILE, new BigUint64Array([0n, hard]), 0);
+  const {result} = ioctl(device, 'CREATE', {capacity: 16});
+  must(SYS.prlimit64, 0, RLIMIT_NOFILE, old, 0);
+  t.is(result, 'EMFILE');
+  t.is(users(), before);
+  close(createVector(device, 16));
 });
 
 test.serial('the module cannot be unloaded while a vector is open', t => {
