@@ -25,8 +25,8 @@ const {values: options, positionals: only} = parseArgs({
 const OTHERS = ['package', 'install', 'docs', 'abi_page', 'examples'].flatMap(name => ['--without', name]);
 
 const directory = mkdtempSync(join(tmpdir(), 'framevec-coverage-'));
-const node = (args: readonly string[], stdio: 'inherit' | 'pipe'): {ok: boolean; stdout: string} => {
-  const {status, stdout} = spawnSync(process.execPath, args, {cwd: root, encoding: 'utf8', stdio: ['ignore', stdio, 'inherit'], maxBuffer: 2 ** 28});
+const node = (args: readonly string[], stdio: 'inherit' | 'pipe', env: NodeJS.ProcessEnv = {}): {ok: boolean; stdout: string} => {
+  const {status, stdout} = spawnSync(process.execPath, args, {cwd: root, encoding: 'utf8', stdio: ['ignore', stdio, 'inherit'], maxBuffer: 2 ** 28, env: {...process.env, ...env}});
   return {ok: status === 0, stdout};
 };
 
@@ -35,7 +35,8 @@ function run(where: string, place: string): boolean {
   return node([
     'dist/test/run.js', where, '--kernel', options.kernel, '--memory', '4G', '--out', directory,
     '--env', `NODE_V8_COVERAGE=${place}/v8`, '--env', `GCOV_PREFIX=${place}/gcov${where}`, ...OTHERS, ...only,
-  ], 'inherit').ok;
+    // What runs the guest is the library's, too.
+  ], 'inherit', {NODE_V8_COVERAGE: join(directory, 'v8')}).ok;
 }
 
 mkdirSync(join(directory, 'v8'));
@@ -43,7 +44,7 @@ const passed = [run('--host', directory), run('--guest', GUEST.out)].every(Boole
 
 const library = node([
   'node_modules/c8/bin/c8.js', 'report', '--temp-directory', join(directory, 'v8'), '--include', 'dist/lib/**', '--include', 'lib/**',
-  '--exclude', '**/page/**', '--exclude-after-remap=false', '--reporter', 'text', '--all',
+  '--exclude', '**/page/**', '--exclude', '**/*.d.ts', '--exclude-after-remap=false', '--reporter', 'text', '--all',
 ], 'pipe');
 
 // node-gyp compiles in build/.

@@ -301,6 +301,16 @@ test('a control group at its limit is no complaint, the system out of memory is 
   t.deepEqual(scanLog(`[ 0.9] Call Trace:\n${report(ofGroup)}\n[ 2.0] Call Trace:`).map(({line}) => line), [1, 6]);
 });
 
+test('a thread of vivid that asks to wait for less than nothing is no complaint; any other is one, and so is what comes with it', (t) => {
+  const report = (who: string, between = ''): string => [
+    'schedule_timeout: wrong timeout value ffffffffffffffff', `CPU: 0 PID: 1572 Comm: ${who} Tainted: G           OE      6.1.0-56-amd64 #1`, between, 'Call Trace:',
+  ].map(line => `[ 1.0] ${line}`).join('\n');
+  t.deepEqual(scanLog(report('vivid-000-vid-c')), []);
+  t.deepEqual(scanLog(report('node')).map(({kind}) => kind), ['trace']);
+  t.deepEqual(scanLog(report('vivid-000-vid-c', 'WARNING: x')).map(({kind}) => kind), ['warning']);
+  t.deepEqual(scanLog(`${report('vivid-000-vid-c')}\n${report('vivid-000-vid-o')}\n[ 2.0] Call Trace:`).map(({line}) => line), [9]);
+});
+
 test('a report is quoted by its headline, not by its stack trace', (t) => {
   const findings = scanLog('[ 1.0] Call Trace:\n[ 1.1] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n');
   t.regex(headline(findings)?.text ?? '', /^WARNING/);

@@ -39,11 +39,20 @@ const QUOTING = /^(Kernel command line|Command line|Unknown kernel command line 
 const OUT_OF_MEMORY = /\binvoked oom-killer:/;
 const OF_A_GROUP = 'Memory cgroup out of memory: Killed process';
 
+/**
+ * The threads of vivid, the kernel's test driver for video, read the clock twice for how long to wait. If it ticks in between they ask
+ * for -1 jiffies: the kernel shows who asks, and lets them not wait. Of any other thread it would be a complaint.
+ */
+const NEGATIVE_WAIT = 'schedule_timeout: wrong timeout value';
+const WHO = /^CPU: .*\bComm: (\S+)/;
+
 const STAMP = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?/;
 
 export function scanLog(log: string): Finding[] {
   let findings: Finding[] = [];
   let outOfMemoryAt = Number.POSITIVE_INFINITY;
+  /** Who asked for a negative wait, until its trace has come; empty until it is told. */
+  let waiter: string | undefined;
   for (const [index, raw] of log.split('\n').entries()) {
     const text = withoutStamp(raw);
     if (QUOTING.test(text)) continue;
@@ -52,7 +61,14 @@ export function scanLog(log: string): Finding[] {
       findings = findings.filter(({kind, line}) => kind !== 'trace' || line <= outOfMemoryAt);
       outOfMemoryAt = Number.POSITIVE_INFINITY;
     }
+    if (text.startsWith(NEGATIVE_WAIT)) waiter = '';
+    if (waiter === '') waiter = WHO.exec(text)?.[1] ?? '';
     const kind = COMPLAINTS.find(([, pattern]) => pattern.test(text))?.[0];
+    if (kind === 'trace') {
+      const ofVivid = waiter?.startsWith('vivid-');
+      waiter = undefined;
+      if (ofVivid) continue;
+    }
     if (kind !== undefined) findings.push({line: index + 1, kind, text});
   }
   return findings;
