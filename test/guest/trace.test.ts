@@ -15,6 +15,12 @@ endsBalanced(test);
 const TRACEFS = '/sys/kernel/tracing';
 const EVENTS = ['pin', 'unpin', 'stale'];
 
+/**
+ * Whose names tracing writes down, it learns at each switch between tasks: so each start and end of it would change the code of the
+ * scheduler, which the other processor is in. An emulator may go on with the old code: 6.1-rt stopped in a breakpoint long removed.
+ */
+writeFileSync(`${TRACEFS}/options/record-cmd`, '0');
+
 type Event = Record<string, string> & {event: string; task: string};
 
 function enable(on: boolean): void {
