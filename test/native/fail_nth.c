@@ -251,8 +251,18 @@ static bool fired(int file) {
   return atoi(text) == 0;
 }
 
+/*
+ * A child shares its parent's pages until it writes to them. Where a page of the stack begins is
+ * chance, so the first write to one could fall between arm() and fired(): the copy of that page took
+ * the failure, and the kernel complained of a fault that found no memory.
+ */
+static void own_all_pages(void) {
+  if (mlockall(MCL_CURRENT) != 0) die("mlockall");
+}
+
 /* Returns whether there was an nth chance of failure. */
 static bool try(size_t sequence, unsigned nth) {
+  own_all_pages();
   struct run run = {.device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC), .vector = -1};
   struct state before, after;
   if (run.device < 0) die(FRAMEVEC_DEVICE);
