@@ -253,8 +253,8 @@ static bool fired(int file) {
 
 /*
  * A child shares its parent's pages until it writes to them. Where a page of the stack begins is
- * chance, so the first write to one could fall between arm() and fired(): the copy of that page took
- * the failure, and the kernel complained of a fault that found no memory.
+ * chance, so the first write to one could fall between arm() and fired(): the copy of that page
+ * took the failure, and the kernel complained of a fault that found no memory.
  */
 static void own_all_pages(void) {
   if (mlockall(MCL_CURRENT) != 0) die("mlockall");
