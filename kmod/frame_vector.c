@@ -259,8 +259,29 @@ static int framevec_pin_pages(struct framevec *vec, unsigned long start,
 	}
 
 	vec->nr = got;
+	vec->linear = false;
+	vec->first_pfn = 0;
 	vec->got_ref = true;
 	return 0;
+}
+
+/*
+ * The empty state. Every unpin ends in it, and every hold that failed, however
+ * far it came: what a walk has noted must not become part of the next hold.
+ */
+static void framevec_reset(struct framevec *vec)
+{
+	vec->kind = FRAMEVEC_KIND_NONE;
+	vec->got_ref = false;
+	vec->write = false;
+	vec->linear = false;
+	vec->nr = 0;
+	vec->offset = 0;
+	vec->head = 0;
+	vec->length = 0;
+	vec->addr = 0;
+	vec->since = 0;
+	vec->first_pfn = 0;
 }
 
 static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
@@ -323,8 +344,10 @@ static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
 		ret = framevec_snapshot_take(vec, start, nr, arg);
 	else
 		ret = framevec_pin_pages(vec, start, nr, survey.private_file, arg);
-	if (ret)
+	if (ret) {
+		framevec_reset(vec);
 		return ret;
+	}
 
 	vec->kind = survey.kind;
 	vec->write = arg->flags & FRAMEVEC_PIN_WRITE;
@@ -419,14 +442,7 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 		arg->gup_ns = 0;
 		arg->call_ns = 0;
 	}
-	vec->kind = FRAMEVEC_KIND_NONE;
-	vec->got_ref = false;
-	vec->write = false;
-	vec->linear = false;
-	vec->nr = 0;
-	vec->offset = 0;
-	vec->length = 0;
-	vec->addr = 0;
+	framevec_reset(vec);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(framevec_unpin);

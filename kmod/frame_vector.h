@@ -44,6 +44,10 @@
  * @pfns: the frames of kind pfns, in the same array
  * @snapshot: the watch over the device mapping whose frames these are
  *
+ * Empty. A vector that holds nothing has kind NONE, and every field that tells
+ * of a hold is zero or false. framevec_reset() makes it so, at the end of each
+ * unpin and of each hold that failed.
+ *
  * Life. framevec_create() makes it, framevec_destroy() ends it and unpins what
  * it still holds. A vector has a reference to the struct mm_struct of its
  * creator (mmgrab), not to the address space: the pages of a process that has
