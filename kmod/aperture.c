@@ -7,9 +7,15 @@
  * It is allocated when it is first mapped, in the largest pieces that there
  * are, and freed with the module: a mapping holds its file, and a file the
  * module.
+ *
+ * All who map it at one time share it, like a device's memory. What they leave
+ * in it is not for the next user: when the last mapping goes, the pieces that
+ * were touched are zeroed.
  */
+#include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -29,10 +35,26 @@ static unsigned long aperture_size = 16UL << 20;
 module_param(aperture_size, ulong, 0444);
 MODULE_PARM_DESC(aperture_size, "bytes of /dev/framevec that can be mapped (default: 16 MiB; 0: none)");
 
-/* One page of each piece, in order; guarded by the lock until all are there. */
-static struct page **framevec_pieces;
-static unsigned int framevec_nr_pieces;
-static DEFINE_MUTEX(framevec_aperture_lock);
+/**
+ * struct framevec_aperture - the pieces and who maps them
+ * @lock: guards @mappings and the allocation; taken under mmap_lock
+ * @pieces: the first page of each piece, in order; NULL: not allocated yet.
+ *	Constant once a mapping exists
+ * @touched: a bit for each piece that has been mapped by a fault since it was
+ *	zeroed
+ * @nr: pieces
+ * @mappings: VMAs. While it is 0, no page table has a frame of the aperture,
+ *	every snapshot of it is stale, and all pieces are zero
+ */
+static struct framevec_aperture {
+	struct mutex lock;	/* see above */
+	struct page **pieces;
+	unsigned long *touched;
+	unsigned int nr;
+	unsigned long mappings;
+} framevec_aperture = {
+	.lock = __MUTEX_INITIALIZER(framevec_aperture.lock),
+};
 
 #define FRAMEVEC_PIECE_SIZE	(PAGE_SIZE * FRAMEVEC_PIECE_PAGES)
 
@@ -46,43 +68,65 @@ u64 framevec_aperture_size(void)
 	return aperture_size & PAGE_MASK;
 }
 
-static void framevec_free_pieces(struct page **pieces, unsigned int n)
+static void framevec_free_pieces(struct framevec_aperture *aperture)
 {
-	while (n--)
-		__free_pages(pieces[n], FRAMEVEC_PIECE_ORDER);
-	kvfree(pieces);
+	while (aperture->nr--)
+		__free_pages(aperture->pieces[aperture->nr],
+			     FRAMEVEC_PIECE_ORDER);
+	kvfree(aperture->pieces);
+	kvfree(aperture->touched);
+	aperture->pieces = NULL;
+	aperture->touched = NULL;
+	aperture->nr = 0;
 }
 
-static int framevec_aperture_allocate(void)
+static int framevec_aperture_allocate(struct framevec_aperture *aperture)
 {
 	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
 	unsigned int nr = DIV_ROUND_UP(framevec_aperture_size(),
 				       FRAMEVEC_PIECE_SIZE);
-	struct page **pieces;
-	unsigned int i;
 
-	if (framevec_pieces)
+	if (aperture->pieces)
 		return 0;
 	if (!framevec_affordable(framevec_aperture_size()))
 		return -ENOMEM;
-	pieces = kvmalloc_array(nr, sizeof(*pieces), gfp);
-	if (!pieces)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++) {
-		pieces[i] = alloc_pages(gfp, FRAMEVEC_PIECE_ORDER);
-		if (!pieces[i]) {
-			framevec_free_pieces(pieces, i);
-			return -ENOMEM;
-		}
+	aperture->pieces = kvmalloc_array(nr, sizeof(*aperture->pieces), gfp);
+	aperture->touched = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), gfp);
+	if (!aperture->pieces || !aperture->touched)
+		goto free;
+	while (aperture->nr < nr) {
+		aperture->pieces[aperture->nr] =
+			alloc_pages(gfp, FRAMEVEC_PIECE_ORDER);
+		if (!aperture->pieces[aperture->nr])
+			goto free;
+		aperture->nr++;
 	}
-	framevec_pieces = pieces;
-	framevec_nr_pieces = nr;
 	return 0;
+
+free:
+	framevec_free_pieces(aperture);
+	return -ENOMEM;
 }
 
+static void framevec_zero_touched(struct framevec_aperture *aperture)
+{
+	unsigned int i, page;
+
+	for_each_set_bit(i, aperture->touched, aperture->nr) {
+		for (page = 0; page < FRAMEVEC_PIECE_PAGES; page++)
+			clear_highpage(aperture->pieces[i] + page);
+		cond_resched();
+	}
+	bitmap_zero(aperture->touched, aperture->nr);
+}
+
+/* The frame at @pgoff, which is about to be mapped. */
 static unsigned long framevec_aperture_pfn(unsigned long pgoff)
 {
-	return page_to_pfn(framevec_pieces[pgoff / FRAMEVEC_PIECE_PAGES]) +
+	const unsigned long i = pgoff / FRAMEVEC_PIECE_PAGES;
+
+	set_bit(i, framevec_aperture.touched);
+	return page_to_pfn(framevec_aperture.pieces[i]) +
 	       pgoff % FRAMEVEC_PIECE_PAGES;
 }
 
@@ -122,11 +166,30 @@ unsigned long framevec_aperture_get_area(struct file *file, unsigned long addr,
 
 #endif /* FRAMEVEC_HUGE_APERTURE */
 
+/* A mapping was split, moved, or inherited over fork(). */
+static void framevec_aperture_open(struct vm_area_struct *vma)
+{
+	mutex_lock(&framevec_aperture.lock);
+	framevec_aperture.mappings++;
+	mutex_unlock(&framevec_aperture.lock);
+}
+
+/* Its page tables are empty already. */
+static void framevec_aperture_close(struct vm_area_struct *vma)
+{
+	mutex_lock(&framevec_aperture.lock);
+	if (!--framevec_aperture.mappings)
+		framevec_zero_touched(&framevec_aperture);
+	mutex_unlock(&framevec_aperture.lock);
+}
+
 /*
  * Mapped by faults, and not at once by remap_pfn_range(): that one warns, in
  * untrack_pfn(), when an allocation fails in the middle of it (seen on 6.1).
  */
 static const struct vm_operations_struct framevec_aperture_vm_ops = {
+	.open		= framevec_aperture_open,
+	.close		= framevec_aperture_close,
 	.fault		= framevec_aperture_fault,
 #ifdef FRAMEVEC_HUGE_APERTURE
 	.huge_fault	= framevec_aperture_huge_fault,
@@ -151,10 +214,12 @@ int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
 
-	if (mutex_lock_interruptible(&framevec_aperture_lock))
+	if (mutex_lock_interruptible(&framevec_aperture.lock))
 		return -EINTR;
-	ret = framevec_aperture_allocate();
-	mutex_unlock(&framevec_aperture_lock);
+	ret = framevec_aperture_allocate(&framevec_aperture);
+	if (!ret)
+		framevec_aperture.mappings++;
+	mutex_unlock(&framevec_aperture.lock);
 	if (ret)
 		return ret;
 
@@ -168,6 +233,6 @@ int framevec_aperture_mmap(struct file *file, struct vm_area_struct *vma)
  */
 void framevec_aperture_free(void)
 {
-	if (framevec_pieces)
-		framevec_free_pieces(framevec_pieces, framevec_nr_pieces);
+	if (framevec_aperture.pieces)
+		framevec_free_pieces(&framevec_aperture);
 }

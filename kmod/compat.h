@@ -71,11 +71,14 @@ static inline void framevec_unpin_run(struct page **pages, unsigned long n,
  * @pfn: the frame at the address
  * @frames: frames from there to the end of the leaf; they follow each other
  * @writable: the page table allows a write
+ * @prot: its protection, in the form of a small page: drivers may give each
+ *	page a caching mode of its own
  */
 struct framevec_leaf {
 	unsigned long pfn;
 	unsigned long frames;
 	bool writable;
+	pgprot_t prot;
 };
 
 /*
@@ -106,6 +109,8 @@ static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
 	leaf->frames = 1;
 #endif
 	leaf->writable = args.writable;
+	/* The bits of a huge leaf are elsewhere. Only small ones have a PTE. */
+	leaf->prot = args.ptep ? args.pgprot : pgprot_large_2_4k(args.pgprot);
 	follow_pfnmap_end(&args);
 #else
 	spinlock_t *ptl;	/* the page table's */
@@ -118,6 +123,7 @@ static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
 	leaf->pfn = pte_pfn(*pte);
 	leaf->frames = 1;
 	leaf->writable = pte_write(*pte);
+	leaf->prot = pte_pgprot(*pte);
 	pte_unmap_unlock(pte, ptl);
 #endif
 	return 0;

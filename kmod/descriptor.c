@@ -28,6 +28,11 @@
  *	copies to user space happen under it.
  * @vec: the vector, from open to release
  *
+ * There is no other state: between calls @lock is free, and the invariant is
+ * that of the vector. A pin of which the caller could not be told is undone. The
+ * file's position is that of read() and write(), is moved by
+ * these and lseek() alone, and is checked against what is held at each use.
+ *
  * The file owns the vector: it is destroyed at the last fput(), when no ioctl
  * can be under way. So close() in one thread while another pins is no race,
  * and a task that dies takes its pins with it, unless another one has the
@@ -44,7 +49,7 @@ static int framevec_serve_pin(struct file *file, struct framevec_cmd *cmd)
 	struct framevec_unpin undo = {};
 	int ret, err;
 
-	if (cmd->arg.pin.reserved)
+	if (cmd->arg.pin.reserved || cmd->arg.pin.reserved2)
 		return -EINVAL;
 	if (mutex_lock_interruptible(&desc->lock))
 		return -ERESTARTSYS;
@@ -329,6 +334,20 @@ static ssize_t framevec_descriptor_write(struct file *file,
 	return ret;
 }
 
+/* The end is the end of what is held: of an empty vector it is 0. */
+static loff_t framevec_descriptor_llseek(struct file *file, loff_t offset,
+					 int whence)
+{
+	struct framevec_descriptor *desc = file->private_data;
+	loff_t ret;
+
+	if (mutex_lock_interruptible(&desc->lock))
+		return -ERESTARTSYS;
+	ret = fixed_size_llseek(file, offset, whence, desc->vec->length);
+	mutex_unlock(&desc->lock);
+	return ret;
+}
+
 /* Takes no lock: a long pin must not make poll() wait. */
 static __poll_t framevec_descriptor_poll(struct file *file,
 					 struct poll_table_struct *table)
@@ -358,16 +377,18 @@ static const struct file_operations framevec_descriptor_fops = {
 	.read		= framevec_descriptor_read,
 	.write		= framevec_descriptor_write,
 	.poll		= framevec_descriptor_poll,
-	.llseek		= noop_llseek,
+	.llseek		= framevec_descriptor_llseek,
 };
 
 /**
  * framevec_descriptor() - a file that is a new, empty vector
- * @capacity: the most frames that it shall hold
+ * @capacity: the most frames that it can hold
+ * @shortage: told which limit was reached, if that is why there is none
  *
  * Return: the file, or an ERR_PTR: -EINVAL, -ENOMEM, -ENFILE.
  */
-struct file *framevec_descriptor(unsigned long capacity)
+struct file *framevec_descriptor(unsigned long capacity,
+				 struct framevec_shortage *shortage)
 {
 	struct framevec_descriptor *desc;
 	struct file *file;
@@ -376,7 +397,7 @@ struct file *framevec_descriptor(unsigned long capacity)
 	if (!desc)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&desc->lock);
-	desc->vec = framevec_create(capacity);
+	desc->vec = framevec_new(capacity, shortage);
 	if (IS_ERR(desc->vec)) {
 		file = ERR_CAST(desc->vec);
 		goto free_desc;
@@ -385,7 +406,8 @@ struct file *framevec_descriptor(unsigned long capacity)
 				  O_RDWR | O_CLOEXEC);
 	if (IS_ERR(file))
 		goto destroy_vec;
-	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE |
+			FMODE_ATOMIC_POS;
 	return file;
 
 destroy_vec:

@@ -3,7 +3,9 @@
 #define _FRAMEVEC_DESCRIPTOR_H
 
 struct file;
+struct framevec_shortage;
 
-struct file *framevec_descriptor(unsigned long capacity);
+struct file *framevec_descriptor(unsigned long capacity,
+				 struct framevec_shortage *shortage);
 
 #endif /* _FRAMEVEC_DESCRIPTOR_H */

@@ -11,20 +11,14 @@
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "compat.h"
 #include "frame_vector.h"
+#include "gup.h"
 #include "memlock.h"
 #include "survey.h"
 #include "trace.h"
-
-/*
- * The most that one call of get_user_pages() is given. GUP-fast works with
- * interrupts off, and 5.10 allocates a pointer for each page of a longterm pin.
- */
-#define FRAMEVEC_BLOCK	PTRS_PER_PTE
 
 static bool allow_force;
 module_param(allow_force, bool, 0444);
@@ -41,13 +35,6 @@ bool framevec_force_allowed(void)
 static u64 framevec_now(bool timing)
 {
 	return timing ? ktime_get_ns() : 0;
-}
-
-/* The index after the last frame of @block, in a vector of @nr frames. */
-static unsigned int framevec_block_end(const struct framevec *vec,
-				       unsigned int block, unsigned int nr)
-{
-	return min(vec->head + block * FRAMEVEC_BLOCK, nr);
 }
 
 static unsigned int framevec_block_of(const struct framevec *vec, unsigned int i)
@@ -69,143 +56,102 @@ bool framevec_affordable(unsigned long size)
 	return size <= SZ_1M || (long)(size >> PAGE_SHIFT) <= si_mem_available() / 2;
 }
 
+/* Between calls: is the vector in one of the states that its struct describes? */
+static void framevec_assert(const struct framevec *vec)
+{
+	const struct framevec_account *account = &vec->account;
+	const struct framevec_snapshot *snapshot = &vec->snapshot;
+	bool good;
+
+	if (!IS_ENABLED(CONFIG_DEBUG_VM))
+		return;
+	if (vec->kind == FRAMEVEC_KIND_NONE)
+		good = !vec->got_ref && !vec->write && !vec->linear &&
+		       !vec->nr && !vec->offset && !vec->head && !vec->length &&
+		       !vec->addr && !vec->since && !vec->first_pfn &&
+		       !snapshot->active && !snapshot->taken &&
+		       !snapshot->stale && !account->frames && !account->pinner;
+	else if (vec->got_ref)
+		good = vec->nr && !vec->linear && !snapshot->active &&
+		       !snapshot->stale && account->frames == vec->nr;
+	else
+		good = vec->nr && snapshot->active && snapshot->taken &&
+		       !account->frames && !account->pinner &&
+		       (!vec->linear || vec->kind == FRAMEVEC_KIND_PFNS);
+	WARN_ON_ONCE(!good || vec->nr > vec->capacity ||
+		     !account->excess != !account->pinner);
+}
+
 /**
- * framevec_create() - a new, empty vector
- * @capacity: the most frames that it shall hold
+ * framevec_new() - a new, empty vector
+ * @capacity: the most frames that it can hold
+ * @shortage: told which limit was reached, if that is why there is none
+ *
+ * The array is allocated now, and charged to the caller's user.
  *
  * Return: the vector, or an ERR_PTR: -EINVAL if @capacity is 0 or more than
  * FRAMEVEC_MAX_FRAMES, or if the task has no mm; -ENOMEM.
  */
-struct framevec *framevec_create(unsigned long capacity)
+struct framevec *framevec_new(unsigned long capacity,
+			      struct framevec_shortage *shortage)
 {
 	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
 			  __GFP_RETRY_MAYFAIL;
+	size_t array, bits;
 	struct framevec *vec;
 
 	if (!capacity || capacity > FRAMEVEC_MAX_FRAMES || !current->mm)
 		return ERR_PTR(-EINVAL);
-	if (!framevec_affordable(capacity * sizeof(*vec->pages)))
+	array = capacity * sizeof(*vec->pages);
+	/* A range may begin and end inside a block. */
+	bits = BITS_TO_LONGS(capacity / FRAMEVEC_BLOCK + 2) * sizeof(long);
+	if (!framevec_affordable(array))
 		return ERR_PTR(-ENOMEM);
 
 	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);
 	if (!vec)
 		return ERR_PTR(-ENOMEM);
-	vec->pages = kvmalloc_array(capacity, sizeof(*vec->pages), gfp);
-	if (!vec->pages)
+	if (framevec_charge_memory(&vec->account, sizeof(*vec) + array + bits,
+				   shortage))
 		goto free_vec;
-	/* A range may begin and end inside a block. */
-	vec->whole = kvcalloc(BITS_TO_LONGS(capacity / FRAMEVEC_BLOCK + 2),
-			      sizeof(*vec->whole), gfp);
+	vec->pages = kvmalloc(array, gfp);
+	if (!vec->pages)
+		goto refund;
+	vec->whole = kvzalloc(bits, gfp);
 	if (!vec->whole)
 		goto free_pages;
 
 	framevec_snapshot_init(&vec->snapshot);
 	vec->capacity = capacity;
-	vec->mm = current->mm;
-	mmgrab(vec->mm);
+	vec->account.mm = current->mm;
+	mmgrab(vec->account.mm);
 	vec->owner = get_pid(task_tgid(current));
 	vec->id = atomic64_inc_return(&framevec_last_id);
+	framevec_assert(vec);
 	return vec;
 
 free_pages:
 	kvfree(vec->pages);
+refund:
+	framevec_refund_memory(&vec->account);
 free_vec:
 	kfree(vec);
 	return ERR_PTR(-ENOMEM);
 }
+
+/**
+ * framevec_create() - a new, empty vector
+ * @capacity: the most frames that it can hold
+ *
+ * Return: as framevec_new().
+ */
+struct framevec *framevec_create(unsigned long capacity)
+{
+	struct framevec_shortage shortage;
+
+	return framevec_new(capacity, &shortage);
+}
 EXPORT_SYMBOL_GPL(framevec_create);
-
-/*
- * Do the frames follow each other? The last one is looked at first: of
- * scattered frames it says no at once.
- */
-static bool framevec_is_run(struct page **pages, unsigned int n)
-{
-	struct page *first = pages[0];
-	unsigned int i;
-
-	for (i = n - 1; i > 0; i--)
-		if (pages[i] != first + i)
-			return false;
-	return true;
-}
-
-static void framevec_put_pages(struct framevec *vec, unsigned int nr,
-			       bool dirty)
-{
-	unsigned int block, end, i;
-
-	for (block = 0, i = 0; i < nr; block++, i = end) {
-		end = framevec_block_end(vec, block, nr);
-		if (test_bit(block, vec->whole))
-			framevec_unpin_run(vec->pages + i, end - i, dirty);
-		else
-			unpin_user_pages_dirty_lock(vec->pages + i, end - i,
-						    dirty);
-		if (end < nr)
-			cond_resched();
-	}
-}
-
-/*
- * Pin @nr frames from @start on. Returns how many were pinned; if that is less
- * than @nr, arg->reason says why.
- */
-static unsigned int framevec_get_pages(struct framevec *vec,
-				       unsigned long start, unsigned int nr,
-				       bool private_file,
-				       struct framevec_pin *arg, int *err)
-{
-	const bool timing = arg->flags & FRAMEVEC_PIN_TIMING;
-	unsigned int gup_flags = FOLL_LONGTERM, copy_flags;
-	unsigned int block = 0, first = 0, done = 0, end;
-	unsigned long addr, stop;
-	u64 before;
-	int ret;
-
-	if (arg->flags & FRAMEVEC_PIN_WRITE)
-		gup_flags |= FOLL_WRITE;
-	if (arg->flags & FRAMEVEC_PIN_FORCE)
-		gup_flags |= FOLL_FORCE;
-	vec->head = FRAMEVEC_BLOCK - (start >> PAGE_SHIFT) % FRAMEVEC_BLOCK;
-
-	while (done < nr) {
-		end = framevec_block_end(vec, block, nr);
-		addr = start + ((unsigned long)done << PAGE_SHIFT);
-		stop = start + ((unsigned long)end << PAGE_SHIFT);
-		copy_flags = 0;
-		if (private_file && framevec_private_file(vec->mm, addr, &stop))
-			copy_flags = FRAMEVEC_COPY_FLAGS;
-		before = framevec_now(timing);
-		ret = pin_user_pages_fast(addr, (stop - addr) >> PAGE_SHIFT,
-					  gup_flags | copy_flags,
-					  vec->pages + done);
-		arg->gup_ns += framevec_now(timing) - before;
-		if (ret <= 0) {
-			*err = ret ?: -EFAULT;
-			break;
-		}
-		done += ret;
-		if (done < end)
-			continue;	/* ask again to hear why it stopped */
-
-		__assign_bit(block, vec->whole,
-			     framevec_is_run(vec->pages + first, end - first));
-		first = end;
-		block++;
-		if (done < nr) {
-			if (signal_pending(current)) {
-				*err = -ERESTARTSYS;
-				break;
-			}
-			cond_resched();
-		}
-	}
-	if (first < done)
-		__assign_bit(block, vec->whole,
-			     framevec_is_run(vec->pages + first, done - first));
-	return done;
-}
 
 /* For loops of one step a frame, of which there may be a hundred million. */
 static void framevec_resched_at(unsigned int i)
@@ -230,45 +176,26 @@ static void framevec_be_pages(struct framevec *vec)
 	vec->kind = FRAMEVEC_KIND_PAGES;
 }
 
-/* Charge, pin, and refund what was not pinned. */
-static int framevec_pin_pages(struct framevec *vec, unsigned long start,
-			      unsigned int nr, bool private_file,
-			      struct framevec_pin *arg)
+/*
+ * Release whatever the vector holds, wherever a call has left it. Returns the
+ * time spent in unpin_user_pages(), with @timing. framevec_reset() follows.
+ */
+static u64 framevec_release(struct framevec *vec, bool timing)
 {
-	const bool partial = arg->flags & FRAMEVEC_PIN_PARTIAL;
-	unsigned int charged, got;
-	int err = 0;
+	u64 before, ns = 0;
 
-	charged = framevec_charge(vec->mm, nr, arg);
-	if (charged < nr)
-		arg->fail_addr = start + ((unsigned long)charged << PAGE_SHIFT);
-	if (!charged)
-		return -ENOMEM;
-
-	got = framevec_get_pages(vec, start, charged, private_file, arg, &err);
-	if (got < charged) {
-		arg->fail_addr = start + ((unsigned long)got << PAGE_SHIFT);
-		arg->reason = framevec_diagnose(vec->mm, arg->fail_addr,
-						arg->flags, err);
-		if (!got || !partial) {
-			framevec_put_pages(vec, got, false);
-			framevec_refund(vec->mm, charged);
-			return framevec_reason_errno(arg->reason);
-		}
-		framevec_refund(vec->mm, charged - got);
+	framevec_snapshot_drop(&vec->snapshot);
+	if (vec->got_ref) {
+		framevec_be_pages(vec);
+		before = framevec_now(timing);
+		framevec_put_pages(vec);
+		ns = framevec_now(timing) - before;
 	}
-
-	vec->nr = got;
-	vec->linear = false;
-	vec->first_pfn = 0;
-	vec->got_ref = true;
-	return 0;
+	framevec_refund_frames(&vec->account, 0);
+	return ns;
 }
 
-/*
- * The empty state. Every unpin ends in it, and every hold that failed, however
- * far it came: what a walk has noted must not become part of the next hold.
- */
+/* The empty state, for a vector whose frames have been released. */
 static void framevec_reset(struct framevec *vec)
 {
 	vec->kind = FRAMEVEC_KIND_NONE;
@@ -282,15 +209,61 @@ static void framevec_reset(struct framevec *vec)
 	vec->addr = 0;
 	vec->since = 0;
 	vec->first_pfn = 0;
+	framevec_assert(vec);
 }
 
-static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
+static void framevec_clear(struct framevec *vec)
 {
-	const u64 began = framevec_now(arg->flags & FRAMEVEC_PIN_TIMING);
-	unsigned long start, end, last, nr;
-	struct framevec_survey survey;
-	int ret;
+	framevec_release(vec, false);
+	framevec_reset(vec);
+}
 
+static void framevec_tell_shortage(struct framevec_pin *arg,
+				   const struct framevec_shortage *shortage)
+{
+	arg->reason = FRAMEVEC_REASON_MEMLOCK;
+	arg->memlock_scope = shortage->scope;
+	arg->memlock_need = shortage->need;
+	arg->memlock_used = shortage->used;
+	arg->memlock_limit = shortage->limit;
+}
+
+/* Charge and pin. What was charged and not pinned is refunded. */
+static int framevec_pin_pages(struct framevec *vec, unsigned long start,
+			      unsigned int nr, bool private_file,
+			      struct framevec_pin *arg)
+{
+	const bool partial = arg->flags & FRAMEVEC_PIN_PARTIAL;
+	struct framevec_shortage shortage = {};
+	struct framevec_gup gup = {
+		.start = start,
+		.flags = arg->flags,
+		.private_file = private_file,
+	};
+
+	gup.nr = framevec_charge_frames(&vec->account, nr, partial, &shortage);
+	if (gup.nr < nr) {
+		framevec_tell_shortage(arg, &shortage);
+		arg->fail_addr = start + ((unsigned long)gup.nr << PAGE_SHIFT);
+	}
+	if (!gup.nr)
+		return -ENOMEM;
+
+	framevec_get_pages(vec, &gup);
+	arg->gup_ns = gup.ns;
+	if (gup.err) {
+		arg->fail_addr = start + ((unsigned long)vec->nr << PAGE_SHIFT);
+		arg->reason = framevec_diagnose(vec->account.mm, arg->fail_addr,
+						arg->flags, &gup);
+		if (!vec->nr || !partial)
+			return framevec_reason_errno(arg->reason);
+		framevec_refund_frames(&vec->account, vec->nr);
+	}
+	return 0;
+}
+
+static void framevec_clear_answer(struct framevec_pin *arg)
+{
 	arg->kind = FRAMEVEC_KIND_NONE;
 	arg->offset = 0;
 	arg->frames = 0;
@@ -299,20 +272,66 @@ static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
 	arg->memlock_need = 0;
 	arg->memlock_used = 0;
 	arg->memlock_limit = 0;
+	arg->memlock_scope = FRAMEVEC_MEMLOCK_NONE;
 	arg->gup_ns = 0;
 	arg->call_ns = 0;
+}
+
+/* Hold [start, end) of current->mm, or as much of it as can be and will do. */
+static int framevec_fill(struct framevec *vec, unsigned long start,
+			 unsigned long end, struct framevec_pin *arg)
+{
+	struct framevec_survey survey;
+	unsigned int nr;
+	int ret;
+
+	ret = framevec_survey(vec->account.mm, start, end, arg->flags, &survey);
+	if (ret)
+		return ret;
+	if (survey.reason) {
+		arg->reason = survey.reason;
+		arg->fail_addr = survey.end;
+		if (survey.end == start || !(arg->flags & FRAMEVEC_PIN_PARTIAL))
+			return framevec_reason_errno(survey.reason);
+	}
+	nr = (survey.end - start) >> PAGE_SHIFT;
+
+	vec->kind = survey.kind;
+	if (survey.kind == FRAMEVEC_KIND_PFNS)
+		ret = framevec_snapshot_take(vec, start, nr, arg);
+	else
+		ret = framevec_pin_pages(vec, start, nr, survey.private_file, arg);
+	if (ret)
+		return ret;
+
+	vec->write = arg->flags & FRAMEVEC_PIN_WRITE;
+	vec->addr = arg->addr;
+	vec->offset = arg->addr - start;
+	vec->length = min_t(u64, arg->length,
+			    ((u64)vec->nr << PAGE_SHIFT) - vec->offset);
+	vec->since = get_jiffies_64();
+	return 0;
+}
+
+static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
+{
+	const u64 began = framevec_now(arg->flags & FRAMEVEC_PIN_TIMING);
+	unsigned long start, end, last;
+	int ret;
+
+	framevec_assert(vec);
+	framevec_clear_answer(arg);
 
 	if (!arg->length || check_add_overflow((unsigned long)arg->addr,
 					       (unsigned long)arg->length - 1,
 					       &last))
 		return -EINVAL;
 	start = arg->addr & PAGE_MASK;
-	nr = ((last - start) >> PAGE_SHIFT) + 1;
-	if (nr > vec->capacity)
+	if ((last - start) >> PAGE_SHIFT >= vec->capacity)
 		return -EINVAL;
 	if (vec->kind != FRAMEVEC_KIND_NONE)
 		return -EBUSY;
-	if (current->mm != vec->mm) {
+	if (current->mm != vec->account.mm) {
 		arg->reason = FRAMEVEC_REASON_OWNER;
 		return -EPERM;
 	}
@@ -329,33 +348,12 @@ static int framevec_hold(struct framevec *vec, struct framevec_pin *arg)
 		return -EFAULT;
 	}
 
-	ret = framevec_survey(vec->mm, start, end, arg->flags, &survey);
-	if (ret)
-		return ret;
-	if (survey.reason) {
-		arg->reason = survey.reason;
-		arg->fail_addr = survey.end;
-		if (survey.end == start || !(arg->flags & FRAMEVEC_PIN_PARTIAL))
-			return framevec_reason_errno(survey.reason);
-		nr = (survey.end - start) >> PAGE_SHIFT;
-	}
-
-	if (survey.kind == FRAMEVEC_KIND_PFNS)
-		ret = framevec_snapshot_take(vec, start, nr, arg);
-	else
-		ret = framevec_pin_pages(vec, start, nr, survey.private_file, arg);
+	ret = framevec_fill(vec, start, end, arg);
 	if (ret) {
-		framevec_reset(vec);
+		framevec_clear(vec);
 		return ret;
 	}
-
-	vec->kind = survey.kind;
-	vec->write = arg->flags & FRAMEVEC_PIN_WRITE;
-	vec->offset = arg->addr - start;
-	vec->length = min_t(u64, arg->length,
-			    ((u64)vec->nr << PAGE_SHIFT) - vec->offset);
-	vec->addr = arg->addr;
-	vec->since = get_jiffies_64();
+	framevec_assert(vec);
 	arg->kind = vec->kind;
 	arg->offset = vec->offset;
 	arg->frames = vec->nr;
@@ -418,25 +416,14 @@ int framevec_unpin(struct framevec *vec, struct framevec_unpin *arg)
 	const bool timing = asked || trace_unpin_enabled();
 	const u64 began = framevec_now(timing);
 	bool stale;
-	u64 before;
 
 	if (vec->kind == FRAMEVEC_KIND_NONE)
 		return -ENODATA;
 
 	arg->frames = vec->nr;
-	arg->gup_ns = 0;
-	arg->call_ns = 0;
 	stale = framevec_stale(vec);
-	framevec_snapshot_drop(&vec->snapshot);
-	if (vec->got_ref) {
-		framevec_be_pages(vec);
-		before = framevec_now(timing);
-		framevec_put_pages(vec, vec->nr, vec->write);
-		arg->gup_ns = framevec_now(timing) - before;
-		framevec_refund(vec->mm, vec->nr);
-	}
-	if (timing)
-		arg->call_ns = ktime_get_ns() - began;
+	arg->gup_ns = framevec_release(vec, timing);
+	arg->call_ns = framevec_now(timing) - began;
 	trace_unpin(vec, arg, stale);
 	if (!asked) {
 		arg->gup_ns = 0;
@@ -460,9 +447,10 @@ void framevec_destroy(struct framevec *vec)
 	framevec_unpin(vec, &unpin);
 	framevec_snapshot_destroy(&vec->snapshot);
 	put_pid(vec->owner);
-	mmdrop(vec->mm);
+	mmdrop(vec->account.mm);
 	kvfree(vec->whole);
 	kvfree(vec->pages);
+	framevec_refund_memory(&vec->account);
 	kfree(vec);
 }
 EXPORT_SYMBOL_GPL(framevec_destroy);

@@ -11,6 +11,8 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "gup.h"
+#include "memlock.h"
 #include "snapshot.h"
 #include "uapi/framevec.h"
 
@@ -22,15 +24,16 @@
 
 /**
  * struct framevec - a frame vector
- * @mm: the mm that created the vector, the only one to pin with it
+ * @account: the mm that created the vector, which is the only one to pin with
+ *	it, and what is charged for the vector
  * @owner: the process that created it
- * @id: its name in traces and fdinfo, which no other vector has or will have
+ * @id: its name in traces and fdinfo; no two vectors have the same
  * @kind: what the vector holds
- * @got_ref: the frames were pinned, unpin must put them. Apart from @kind:
- *	a snapshot stays one when it is turned into pages
- * @write: to be written; unpin marks pinned frames dirty
- * @linear: of kind pfns: the frames all follow each other, @first_pfn tells
- *	them and @pfns is not filled
+ * @got_ref: the frames are pinned, and unpin must put them. Independent of
+ *	@kind: a snapshot stays one when it is turned into pages
+ * @write: pinned for write: unpin marks the frames dirty
+ * @linear: of kind pfns: the frames all follow each other, @first_pfn is the
+ *	first and @pfns is not filled
  * @capacity: entries in @pages
  * @nr: frames held
  * @offset: bytes from the start of the first frame to the first byte
@@ -44,16 +47,27 @@
  * @pfns: the frames of kind pfns, in the same array
  * @snapshot: the watch over the device mapping whose frames these are
  *
- * Empty. A vector that holds nothing has kind NONE, and every field that tells
- * of a hold is zero or false. framevec_reset() makes it so, at the end of each
- * unpin and of each hold that failed.
+ * The invariant. Between calls a vector is in one of three states, and
+ * framevec_assert() checks which (with CONFIG_DEBUG_VM):
+ *
+ * - Empty: @kind is NONE; @got_ref, @write and @linear are false; @nr, @offset,
+ *   @head, @length, @addr, @since and @first_pfn are 0; the snapshot is not
+ *   active; no frame is charged. @whole, @pages and @pfns mean nothing.
+ * - A pin: @got_ref is set, @linear is not; @nr frames, at least one, have a
+ *   reference each and are charged; the snapshot is not active.
+ * - A snapshot: @got_ref is not set, no frame is charged; the snapshot is
+ *   active and taken. If it is @linear, @kind is PFNS.
+ *
+ * framevec_clear() is the only way to the empty state. It takes a vector from
+ * wherever a call has left it, so a hold that fails, at any point, ends in it,
+ * and so does every unpin. framevec_hold() is the only way out of it.
  *
  * Life. framevec_create() makes it, framevec_destroy() ends it and unpins what
  * it still holds. A vector has a reference to the struct mm_struct of its
  * creator (mmgrab), not to the address space: the pages of a process that has
  * exited stay pinned for as long as somebody holds its vector, its page tables
  * do not. So what is charged to mm->pinned_vm is refunded to the very mm that
- * was charged, be it after exec() or after exit_mmap().
+ * was charged, also after exec() or exit_mmap().
  *
  * Locks. None but that of the snapshot, which is inside all others: the caller
  * makes sure that one call at a time works on a vector. (A vector that user
@@ -68,7 +82,7 @@
  * array is filled only for those who ask for it.
  */
 struct framevec {
-	struct mm_struct *mm;
+	struct framevec_account account;
 	struct pid *owner;
 	u64 id;
 	enum framevec_kind kind;
@@ -94,6 +108,8 @@ struct framevec {
 bool framevec_affordable(unsigned long size);
 bool framevec_force_allowed(void);
 void framevec_spell_out(struct framevec *vec);
+struct framevec *framevec_new(unsigned long capacity,
+			      struct framevec_shortage *shortage);
 
 /* For all drivers: EXPORT_SYMBOL_GPL. */
 struct framevec *framevec_create(unsigned long capacity);
@@ -105,6 +121,14 @@ int framevec_to_pfns(struct framevec *vec, struct framevec_convert *arg);
 struct page **framevec_pages(struct framevec *vec);
 unsigned long *framevec_pfns(struct framevec *vec);
 unsigned int framevec_next_extent(const struct framevec *vec, unsigned int i);
+
+/* The index after the last frame of @block, in a vector of @nr frames. */
+static inline unsigned int framevec_block_end(const struct framevec *vec,
+					      unsigned int block,
+					      unsigned int nr)
+{
+	return min_t(unsigned int, vec->head + block * FRAMEVEC_BLOCK, nr);
+}
 
 /* The number of frames that the vector holds. */
 static inline unsigned int framevec_count(const struct framevec *vec)

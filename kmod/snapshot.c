@@ -90,6 +90,15 @@ void framevec_snapshot_drop(struct framevec_snapshot *snapshot)
 }
 
 /*
+ * A driver may take a page back between the fault and the look at it. That is
+ * tried again, but not for ever: before 6.12 a huge page can't be looked at.
+ */
+#define FRAMEVEC_MAX_LOOKS	1000
+
+/* After so many looks, mmap_lock is dropped, for those who wait for it. */
+#define FRAMEVEC_LOOKS_LOCKED	512
+
+/*
  * One look, faulting the page in if need be. Returns 1 if the mmap lock was
  * dropped, and with it all that is known of the mappings.
  */
@@ -98,21 +107,24 @@ static int framevec_look_or_fault(struct vm_area_struct *vma,
 				  struct framevec_leaf *leaf)
 {
 	bool unlocked = false;
+	unsigned int i;
 	int ret;
 
-	ret = framevec_look(vma, addr, leaf);
-	if (!ret && (leaf->writable || !write))
-		return 0;
-	ret = fixup_user_fault(vma->vm_mm, addr, write ? FAULT_FLAG_WRITE : 0,
-			       &unlocked);
-	if (ret)
-		return ret;
-	if (unlocked)
-		return 1;
-	ret = framevec_look(vma, addr, leaf);
-	if (!ret && write && !leaf->writable)
-		ret = -EACCES;
-	return ret;
+	for (i = 0; i < FRAMEVEC_MAX_LOOKS; i++) {
+		ret = framevec_look(vma, addr, leaf);
+		if (!ret && (leaf->writable || !write))
+			return 0;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		ret = fixup_user_fault(vma->vm_mm, addr,
+				       write ? FAULT_FLAG_WRITE : 0, &unlocked);
+		if (ret)
+			return ret;
+		if (unlocked)
+			return 1;
+		cond_resched();
+	}
+	return -EBUSY;
 }
 
 /* Append frames to the vector; while they follow each other, keep one number. */
@@ -133,41 +145,56 @@ static void framevec_note(struct framevec *vec, unsigned long pfn,
 	vec->nr += n;
 }
 
+/* The mapping that a walk has come to, and why it can't go on there. */
+static enum framevec_reason framevec_enter(struct framevec *vec,
+					   unsigned long addr,
+					   struct vm_area_struct **vma)
+{
+	*vma = vma_lookup(vec->account.mm, addr);
+	if (!*vma)
+		return FRAMEVEC_REASON_NO_MAPPING;
+	return framevec_is_device(*vma) ? FRAMEVEC_REASON_NONE :
+					  FRAMEVEC_REASON_KIND_CHANGES;
+}
+
+static enum framevec_reason framevec_look_reason(int err)
+{
+	enum framevec_reason reason = framevec_errno_reason(err);
+
+	/* The driver's fault handler says no, or there is none. */
+	if (reason == FRAMEVEC_REASON_UNKNOWN && err == -EFAULT)
+		reason = FRAMEVEC_REASON_DEVICE_FAULT;
+	return reason;
+}
+
 /*
  * Note the frames of [start, start + nr pages). The mmap lock is taken and
- * dropped. Returns 0 if all were noted or arg->reason says why not.
+ * dropped, also in between: the watch hears of changes in the gap. Returns 0 if
+ * all were noted or arg->reason says why not.
  */
 static int framevec_walk(struct framevec *vec, unsigned long start,
 			 unsigned int nr, struct framevec_pin *arg)
 {
 	const bool write = arg->flags & FRAMEVEC_PIN_WRITE;
 	struct framevec_snapshot *snapshot = &vec->snapshot;
+	struct mm_struct *mm = vec->account.mm;
 	struct vm_area_struct *vma = NULL;
-	struct mm_struct *mm = vec->mm;
 	struct framevec_leaf leaf;
+	unsigned int looks, n;
 	unsigned long addr;
-	unsigned int n;
 	int ret = 0;
 
 	vec->nr = 0;
+	arg->reason = FRAMEVEC_REASON_NONE;
+relock:
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	while (vec->nr < nr) {
+	for (looks = 0; vec->nr < nr && looks < FRAMEVEC_LOOKS_LOCKED; looks++) {
 		addr = start + ((unsigned long)vec->nr << PAGE_SHIFT);
 		if (!vma || addr >= vma->vm_end) {
-			vma = vma_lookup(mm, addr);
-			if (!vma) {
-				arg->reason = FRAMEVEC_REASON_NO_MAPPING;
+			arg->reason = framevec_enter(vec, addr, &vma);
+			if (arg->reason)
 				break;
-			}
-			if (!vec->nr)
-				snapshot->prot = vma->vm_page_prot;
-			if (!framevec_is_device(vma) ||
-			    !framevec_same_caching(vma->vm_page_prot,
-						   snapshot->prot)) {
-				arg->reason = FRAMEVEC_REASON_KIND_CHANGES;
-				break;
-			}
 		}
 		ret = framevec_look_or_fault(vma, addr, write, &leaf);
 		if (ret > 0) {
@@ -175,19 +202,27 @@ static int framevec_walk(struct framevec *vec, unsigned long start,
 			continue;
 		}
 		if (ret) {
-			arg->reason = framevec_errno_reason(ret);
+			arg->reason = framevec_look_reason(ret);
+			break;
+		}
+		if (!vec->nr)
+			snapshot->prot = leaf.prot;
+		if (!framevec_same_caching(leaf.prot, snapshot->prot)) {
+			arg->reason = FRAMEVEC_REASON_KIND_CHANGES;
 			break;
 		}
 		n = min3(leaf.frames, (vma->vm_end - addr) >> PAGE_SHIFT,
 			 (unsigned long)(nr - vec->nr));
 		framevec_note(vec, leaf.pfn, n);
-		if (signal_pending(current) && vec->nr < nr) {
-			arg->reason = FRAMEVEC_REASON_INTERRUPTED;
-			break;
-		}
-		cond_resched();
 	}
 	mmap_read_unlock(mm);
+	vma = NULL;
+	if (vec->nr < nr && !arg->reason) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		goto relock;
+	}
 	if (vec->nr < nr)
 		arg->fail_addr = start + ((unsigned long)vec->nr << PAGE_SHIFT);
 	return 0;
@@ -202,7 +237,7 @@ static int framevec_watch(struct framevec *vec, unsigned long start,
 	bool again;
 	int ret;
 
-	ret = mmu_interval_notifier_insert(&snapshot->notifier, vec->mm, start,
+	ret = mmu_interval_notifier_insert(&snapshot->notifier, vec->account.mm, start,
 					   (unsigned long)nr << PAGE_SHIFT,
 					   &framevec_notifier_ops);
 	if (ret)
@@ -223,12 +258,8 @@ static int framevec_watch(struct framevec *vec, unsigned long start,
 		raw_spin_unlock_irqrestore(&snapshot->lock, irq);
 
 		/* Somebody may change the mapping faster than we can look. */
-		if (again && signal_pending(current)) {
-			vec->nr = 0;
-			arg->reason = FRAMEVEC_REASON_INTERRUPTED;
-			arg->fail_addr = start;
-			return 0;
-		}
+		if (again && fatal_signal_pending(current))
+			return -EINTR;
 	} while (again);
 	return 0;
 }
@@ -242,29 +273,33 @@ static int framevec_watch(struct framevec *vec, unsigned long start,
  * @arg: what was asked; told why fewer were noted
  *
  * Return: 0 with vec->nr frames noted, at least one, and a watch over just
- * these; or a negative errno with none.
+ * these; or a negative errno: the caller has to clear the vector.
  */
 int framevec_snapshot_take(struct framevec *vec, unsigned long start,
 			   unsigned int nr, struct framevec_pin *arg)
 {
 	const bool timing = arg->flags & FRAMEVEC_PIN_TIMING;
 	const u64 before = timing ? ktime_get_ns() : 0;
+	enum framevec_reason why = arg->reason;
+	u64 where = arg->fail_addr;
 	int ret;
 
 	for (;;) {
 		ret = framevec_watch(vec, start, nr, arg);
-		if (!ret && vec->nr == nr)
-			break;
-		framevec_snapshot_drop(&vec->snapshot);
-		if (!ret && (!vec->nr || !(arg->flags & FRAMEVEC_PIN_PARTIAL)))
-			ret = framevec_reason_errno(arg->reason);
-		if (ret) {
-			vec->nr = 0;
+		if (ret)
 			return ret;
-		}
+		if (vec->nr == nr)
+			break;
+		if (!vec->nr || !(arg->flags & FRAMEVEC_PIN_PARTIAL))
+			return framevec_reason_errno(arg->reason);
+		why = arg->reason;
+		where = arg->fail_addr;
 		/* Watch over what can be noted, and over nothing else. */
 		nr = vec->nr;
+		framevec_snapshot_drop(&vec->snapshot);
 	}
+	arg->reason = why;
+	arg->fail_addr = where;
 	if (timing)
 		arg->gup_ns = ktime_get_ns() - before;
 	return 0;

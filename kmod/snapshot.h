@@ -23,7 +23,8 @@ struct framevec_pin;
  * @active: @notifier is inserted; guarded by the caller's lock on the vector
  * @taken: the numbers are noted, and @stale is about them
  * @stale: the mapping has changed since the numbers were noted
- * @prot: the mapping's protection, for its caching mode
+ * @prot: the protection of the first page, for its caching mode, which is that
+ *	of all frames noted
  * @readers: poll() waits here
  * @wake: wakes @readers
  *
@@ -35,6 +36,11 @@ struct framevec_pin;
  *
  * The callback may be called where it must not sleep, so @lock is a raw
  * spinlock, on PREEMPT_RT too, and the wake-up is left to an irq_work.
+ *
+ * The invariant: outside of framevec_snapshot_take(), @active, @taken and the
+ * insertion of @notifier go together, and @stale is false without them. Whatever
+ * framevec_snapshot_take() has left, framevec_snapshot_drop() undoes: its caller
+ * calls that if it fails.
  *
  * The notifier is inserted and removed with no lock held that the callback
  * takes, and without mmap_lock: insertion may take mmap_lock for write, and

@@ -8,9 +8,9 @@
 #include <linux/fs.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "gup.h"
 #include "survey.h"
 
 /**
@@ -173,7 +173,7 @@ static bool framevec_beyond_file(const struct vm_area_struct *vma,
  * framevec_errno_reason() - what an errno of mm/ means
  * @err: negative
  *
- * Return: the reason, never FRAMEVEC_REASON_NONE.
+ * Return: the reason; UNKNOWN if the errno does not tell.
  */
 enum framevec_reason framevec_errno_reason(int err)
 {
@@ -187,62 +187,62 @@ enum framevec_reason framevec_errno_reason(int err)
 		return FRAMEVEC_REASON_POISON;
 	case -EOPNOTSUPP:
 		return FRAMEVEC_REASON_DAX;
-	case -EACCES:
-		return FRAMEVEC_REASON_NOT_WRITABLE;
+	case -EOVERFLOW:
+		return FRAMEVEC_REASON_TOO_MANY_PINS;
 	default:
-		return FRAMEVEC_REASON_REFUSED;
+		return FRAMEVEC_REASON_UNKNOWN;
 	}
 }
 
-/*
- * pin_user_pages_fast() does not tell a failed frame from another fault, since
- * it may not be given FOLL_HWPOISON.
- */
-static bool framevec_is_poisoned(unsigned long addr)
+/* Why did a fault in @vma end with EFAULT: SIGBUS or SIGSEGV, for the process? */
+static enum framevec_reason framevec_fault_reason(struct vm_area_struct *vma,
+						  unsigned long addr)
 {
-	struct page *page;
-	long ret = get_user_pages_unlocked(addr, 1, &page, FOLL_HWPOISON);
-
-	if (ret == 1)
-		put_page(page);
-	return ret == -EHWPOISON;
+	if (framevec_is_device(vma))
+		return FRAMEVEC_REASON_DEVICE_FAULT;
+	if (framevec_beyond_file(vma, addr))
+		return FRAMEVEC_REASON_END_OF_FILE;
+	if (is_vm_hugetlb_page(vma))
+		return FRAMEVEC_REASON_NO_MEMORY;
+	if (vma->vm_file && S_ISREG(file_inode(vma->vm_file)->i_mode))
+		return FRAMEVEC_REASON_FILE_FAULT;
+	return FRAMEVEC_REASON_UNKNOWN;
 }
 
 /**
- * framevec_diagnose() - why did get_user_pages() fail?
+ * framevec_diagnose() - why could a page not be pinned?
  * @mm: current->mm
- * @addr: the page that it failed on
+ * @addr: the page
  * @flags: FRAMEVEC_PIN_*
- * @err: what it said
+ * @gup: what get_user_pages() said of it
+ *
+ * Looks at the mappings and at nothing else: no page is faulted in for it, so
+ * it never waits for anybody who serves faults.
  *
  * Return: the reason, never FRAMEVEC_REASON_NONE.
  */
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
-				       unsigned int flags, int err)
+				       unsigned int flags,
+				       const struct framevec_gup *gup)
 {
-	enum framevec_reason reason = framevec_errno_reason(err);
+	enum framevec_reason reason = framevec_errno_reason(gup->err);
 	struct vm_area_struct *vma;
 
-	if (reason != FRAMEVEC_REASON_REFUSED)
+	if (reason == FRAMEVEC_REASON_UNKNOWN && gup->fault)
+		reason = framevec_errno_reason(gup->fault);
+	if (reason != FRAMEVEC_REASON_UNKNOWN || gup->err != -EFAULT)
 		return reason;
+
 	if (mmap_read_lock_killable(mm))
 		return FRAMEVEC_REASON_INTERRUPTED;
 	vma = vma_lookup(mm, addr);
-	if (!vma) {
-		reason = FRAMEVEC_REASON_NO_MAPPING;
-	} else {
-		reason = framevec_vma_reason(vma, flags);
-		if (!reason && framevec_beyond_file(vma, addr))
-			reason = FRAMEVEC_REASON_END_OF_FILE;
-		/* Else it would have been given one. */
-		if (!reason && is_vm_hugetlb_page(vma))
-			reason = FRAMEVEC_REASON_NO_MEMORY;
-		if (!reason)
-			reason = FRAMEVEC_REASON_REFUSED;
-	}
+	reason = vma ? framevec_vma_reason(vma, flags) :
+		       FRAMEVEC_REASON_NO_MAPPING;
+	/* The page is there for everybody but a longterm pin, or it is not. */
+	if (!reason)
+		reason = gup->fault ? framevec_fault_reason(vma, addr) :
+				      FRAMEVEC_REASON_REFUSED;
 	mmap_read_unlock(mm);
-	if (reason == FRAMEVEC_REASON_REFUSED && framevec_is_poisoned(addr))
-		reason = FRAMEVEC_REASON_POISON;
 	return reason;
 }
 
@@ -259,7 +259,7 @@ int framevec_reason_errno(enum framevec_reason reason)
 	case FRAMEVEC_REASON_NO_MEMORY:
 		return -ENOMEM;
 	case FRAMEVEC_REASON_INTERRUPTED:
-		return -ERESTARTSYS;
+		return -EINTR;
 	case FRAMEVEC_REASON_OWNER:
 	case FRAMEVEC_REASON_FORCE:
 		return -EPERM;
@@ -267,6 +267,8 @@ int framevec_reason_errno(enum framevec_reason reason)
 		return -EOPNOTSUPP;
 	case FRAMEVEC_REASON_POISON:
 		return -EHWPOISON;
+	case FRAMEVEC_REASON_TOO_MANY_PINS:
+		return -EOVERFLOW;
 	default:
 		return -EFAULT;
 	}

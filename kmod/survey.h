@@ -10,6 +10,7 @@
 
 #include "uapi/framevec.h"
 
+struct framevec_gup;
 struct mm_struct;
 struct vm_area_struct;
 
@@ -35,7 +36,8 @@ bool framevec_private_file(struct mm_struct *mm, unsigned long addr,
 bool framevec_is_device(const struct vm_area_struct *vma);
 enum framevec_reason framevec_errno_reason(int err);
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
-				       unsigned int flags, int err);
+				       unsigned int flags,
+				       const struct framevec_gup *gup);
 int framevec_reason_errno(enum framevec_reason reason);
 
 #endif /* _FRAMEVEC_SURVEY_H */

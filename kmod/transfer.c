@@ -18,8 +18,12 @@
 #include "frame_vector.h"
 #include "transfer.h"
 
-/* Device memory is slow, and it is read and written with interrupts off. */
+/*
+ * What is read or written at once with interrupts off. A register takes about a
+ * microsecond to read, so of device memory it is little.
+ */
 #define FRAMEVEC_SIP	256
+#define FRAMEVEC_SIP_IO	16
 
 /**
  * struct framevec_window - the kernel's mapping of a frame of a snapshot
@@ -140,13 +144,15 @@ static ssize_t framevec_copy_snapshot(struct framevec *vec,
 				      char __user *user, size_t n, bool write)
 {
 	u64 sip[FRAMEVEC_SIP / sizeof(u64)];
+	size_t most;
 	int ret;
 
 	ret = framevec_window_move(vec, window, index);
 	if (ret)
 		return ret;
+	most = window->io ? FRAMEVEC_SIP_IO : FRAMEVEC_SIP;
 	/* So that later sips are aligned. */
-	n = min_t(size_t, n, FRAMEVEC_SIP - offset % FRAMEVEC_SIP);
+	n = min(n, most - offset % most);
 	if (write && copy_from_user(sip, user, n))
 		return -EFAULT;
 	ret = framevec_sip(vec, window, offset, sip, n, write);
@@ -157,21 +163,26 @@ static ssize_t framevec_copy_snapshot(struct framevec *vec,
 	return n;
 }
 
-/* Up to a frame's end, of a pin. Returns bytes or an errno. */
+/*
+ * Up to a frame's end, of a pin. Returns bytes or an errno. Bytes that could
+ * not be copied leave the frame as it is: copy_from_user() would zero them, and
+ * __copy_from_user() does not.
+ */
 static ssize_t framevec_copy_pinned(struct framevec *vec, unsigned int index,
 				    unsigned int offset, char __user *user,
 				    size_t n, bool write)
 {
 	struct page *page = pfn_to_page(framevec_pfn(vec, index));
+	size_t left;
 	void *at;
 
 	/* The direct map does not have it any more. */
 	if (PageHWPoison(page))
 		return -EHWPOISON;
 	at = page_address(page) + offset;
-	if (write ? copy_from_user(at, user, n) : copy_to_user(user, at, n))
-		return -EFAULT;
-	return n;
+	left = write ? __copy_from_user(at, user, n) :
+		       __copy_to_user(user, at, n);
+	return left < n ? n - left : -EFAULT;
 }
 
 static ssize_t framevec_transfer(struct framevec *vec, char __user *user,
@@ -194,6 +205,8 @@ static ssize_t framevec_transfer(struct framevec *vec, char __user *user,
 	if (*pos >= vec->length)
 		return write && count ? -ENOSPC : 0;
 	count = min_t(u64, count, vec->length - *pos);
+	if (!access_ok(user, count))
+		return -EFAULT;
 
 	while (done < count) {
 		at = vec->offset + *pos;
@@ -210,8 +223,8 @@ static ssize_t framevec_transfer(struct framevec *vec, char __user *user,
 			break;
 		done += ret;
 		*pos += ret;
-		if (done < count && signal_pending(current)) {
-			ret = -ERESTARTSYS;
+		if (done < count && fatal_signal_pending(current)) {
+			ret = -EINTR;
 			break;
 		}
 		cond_resched();

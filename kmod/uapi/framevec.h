@@ -26,7 +26,8 @@
  * frames, as a device's access would. Position 0 is the first byte of the
  * range, and the last is the last of the range: the rest of the first and the
  * last frame is out of reach. Reading at the end gives 0 bytes, writing there
- * ENOSPC. A vector that is not pinned for write says EBADF to write(). Of
+ * ENOSPC. lseek() moves the position of read() and write() within the range;
+ * PIN and UNPIN leave it as it is. A vector that is not pinned for write says EBADF to write(). Of
  * device memory 1, 2, 4 or 8 bytes at a position that is a multiple of as much
  * are one access of that width.
  *
@@ -50,17 +51,21 @@
  *  EFAULT	the struct, or an array that it points to, can't be read or
  *		written. From PIN with a reason: the range can't be pinned.
  *  ENOTTY	not an ioctl of this descriptor.
- *  ENOMEM	no kernel memory. From PIN with FRAMEVEC_REASON_MEMLOCK:
- *		RLIMIT_MEMLOCK.
+ *  ENOMEM	no kernel memory; or RLIMIT_MEMLOCK: from CREATE with a
+ *		memlock_scope, from PIN with FRAMEVEC_REASON_MEMLOCK.
  *  EPERM	the caller may not: frame numbers without CAP_SYS_ADMIN, force
  *		without the module parameter allow_force, or a pin by another
  *		mm than the one that created the vector.
  *  EBUSY	PIN: the vector holds frames already.
  *  ENODATA	the vector holds no frames.
  *  ESTALE	the mapping of a snapshot has changed.
- *  EINTR	a signal came first. Nothing was done.
+ *  EINTR	a signal came while the call waited for another one on the same
+ *		vector, and nothing was done; or the process is being killed.
+ *		A signal that has a handler does not end a PIN, read() or write()
+ *		that has begun.
  *  EOPNOTSUPP	PIN: a file system whose blocks may not be held (fsdax).
  *  EHWPOISON	PIN: a frame of the range has failed.
+ *  EOVERFLOW	PIN: a frame of the range has been pinned too often.
  *
  * A call that fails changes nothing: no frame stays pinned, none is charged.
  * UNPIN, TO_PAGES and TO_PFNS make sure of that before they begin; only if the
@@ -111,13 +116,24 @@ enum framevec_reason {
 	FRAMEVEC_REASON_DAX		= 7,	/* file system's blocks themselves (fsdax) */
 	FRAMEVEC_REASON_END_OF_FILE	= 8,	/* mapped beyond the last page of its file */
 	FRAMEVEC_REASON_MEMLOCK		= 9,	/* RLIMIT_MEMLOCK: see memlock_* */
-	FRAMEVEC_REASON_INTERRUPTED	= 10,	/* by a signal */
+	FRAMEVEC_REASON_INTERRUPTED	= 10,	/* by a fatal signal */
 	FRAMEVEC_REASON_OWNER		= 11,	/* another mm created the vector */
 	FRAMEVEC_REASON_FORCE		= 12,	/* FRAMEVEC_PIN_FORCE without allow_force */
 	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* no frame, no huge page, or only movable ones */
 	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
 	FRAMEVEC_REASON_NO_PAGE		= 15,	/* a frame without a struct page */
-	FRAMEVEC_REASON_REFUSED		= 16,	/* by get_user_pages(): a guard page, ... */
+	FRAMEVEC_REASON_REFUSED		= 16,	/* the page is there, a longterm pin of it is refused */
+	FRAMEVEC_REASON_FILE_FAULT	= 17,	/* the file system could not provide the page */
+	FRAMEVEC_REASON_DEVICE_FAULT	= 18,	/* the driver of a device mapping refused the fault */
+	FRAMEVEC_REASON_TOO_MANY_PINS	= 19,	/* its reference count has no room for more */
+	FRAMEVEC_REASON_UNKNOWN		= 20,	/* the kernel does not tell */
+};
+
+/* Which count has reached RLIMIT_MEMLOCK. */
+enum framevec_memlock_scope {
+	FRAMEVEC_MEMLOCK_NONE		= 0,	/* none, or the module does not tell */
+	FRAMEVEC_MEMLOCK_PROCESS	= 1,	/* the frames of this mm (VmPin) */
+	FRAMEVEC_MEMLOCK_USER		= 2,	/* the frames and vectors of this user */
 };
 
 /* framevec_info.features */
@@ -151,11 +167,22 @@ struct framevec_info {
  * struct framevec_create - FRAMEVEC_IOC_CREATE: a new, empty vector
  * @size: sizeof(struct framevec_create)
  * @flags: 0
- * @capacity: the most frames that it shall hold, 1 .. max_frames
+ * @capacity: the most frames that it can hold, 1 .. max_frames
  * @fd: out: its descriptor, O_CLOEXEC
  * @reserved: 0
+ * @memlock_scope: out: enum framevec_memlock_scope: why ENOMEM, if it was
+ *	RLIMIT_MEMLOCK
+ * @reserved2: 0
+ * @memlock_need: out: with a scope: pages of kernel memory that the vector needs
+ * @memlock_used: out: likewise: frames and pages charged to the user already
+ * @memlock_limit: out: likewise: RLIMIT_MEMLOCK in frames
  *
  * Only the mm that creates a vector can pin with it.
+ *
+ * The vector's kernel memory, 8 bytes for each frame of its capacity and about
+ * a page besides, is charged to the caller's user until the last descriptor is
+ * closed, unless the caller has CAP_IPC_LOCK. Pins of the vector by the same
+ * user are charged only for what they exceed it.
  *
  * Errors: ENOMEM; EMFILE, ENFILE: no descriptor to be had.
  */
@@ -165,6 +192,11 @@ struct framevec_create {
 	__aligned_u64 capacity;
 	__s32 fd;
 	__u32 reserved;
+	__u32 memlock_scope;
+	__u32 reserved2;
+	__aligned_u64 memlock_need;
+	__aligned_u64 memlock_used;
+	__aligned_u64 memlock_limit;
 };
 
 #define FRAMEVEC_PIN_WRITE	0x1U	/* to be written: unpin marks them dirty */
@@ -186,19 +218,27 @@ struct framevec_create {
  * @reserved: 0
  * @fail_addr: out: the first address that is not held; 0 without a reason
  * @memlock_need: out: with FRAMEVEC_REASON_MEMLOCK: frames to be charged
- * @memlock_used: out: likewise: frames that this mm has charged already
+ * @memlock_used: out: likewise: frames charged already, to what @memlock_scope
+ *	tells
  * @memlock_limit: out: likewise: RLIMIT_MEMLOCK in frames
  * @gup_ns: out: with FRAMEVEC_PIN_TIMING: time in get_user_pages() alone
  * @call_ns: out: with FRAMEVEC_PIN_TIMING: time in the whole call
+ * @memlock_scope: out: with FRAMEVEC_REASON_MEMLOCK: enum framevec_memlock_scope
+ * @reserved2: 0
  *
  * The out fields are written when the call fails with a reason, too. Without
  * FRAMEVEC_PIN_PARTIAL a range that can't be held whole is not held at all.
  *
  * A range that goes from one mapping to the next is held as long as both are
  * of one kind (and, for device memory, of one caching mode). A hole, or a change
- * of kind, ends it. Device memory is not charged to RLIMIT_MEMLOCK.
+ * of kind, ends it.
  *
- * Errors: EBUSY, EFAULT, ENOMEM, EPERM, EINTR, EOPNOTSUPP, EHWPOISON.
+ * Pinned frames are charged to the mm (VmPin) and, unless the caller has
+ * CAP_IPC_LOCK, to its user, for as long as they are pinned, wherever the
+ * descriptor goes. RLIMIT_MEMLOCK limits both counts. Device memory is not
+ * charged.
+ *
+ * Errors: EBUSY, EFAULT, ENOMEM, EPERM, EINTR, EOPNOTSUPP, EHWPOISON, EOVERFLOW.
  */
 struct framevec_pin {
 	__u32 size;
@@ -216,6 +256,8 @@ struct framevec_pin {
 	__aligned_u64 memlock_limit;
 	__aligned_u64 gup_ns;
 	__aligned_u64 call_ns;
+	__u32 memlock_scope;
+	__u32 reserved2;
 };
 
 #define FRAMEVEC_UNPIN_TIMING	0x1U	/* fill gup_ns and call_ns */
