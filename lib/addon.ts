@@ -31,6 +31,7 @@ export const FIELD_APERTURE_SIZE = 23;
 export const FIELD_FRAME = 24;
 export const FIELD_VALUE_LOW = 25;
 export const FIELD_VALUE_HIGH = 26;
+export const FIELD_MEMLOCK_SCOPE = 27;
 
 /** A Float64Array in truth; this type knows that each of the fields is there. */
 export type Exchange = Record<Field, number>;
@@ -61,7 +62,8 @@ type Field =
   | typeof FIELD_APERTURE_SIZE
   | typeof FIELD_FRAME
   | typeof FIELD_VALUE_LOW
-  | typeof FIELD_VALUE_HIGH;
+  | typeof FIELD_VALUE_HIGH
+  | typeof FIELD_MEMLOCK_SCOPE;
 
 /** Answers of the addon that are its own; those from -1 to -4095 are the kernel's -errno. */
 export const REFUSED_BAD_ARGUMENT = -4999;

@@ -1,6 +1,6 @@
 /** Every word that this library says when something is wrong. */
 import {getSystemErrorName, inspect} from 'node:util';
-import {FRAMEVEC_ABI, FRAMEVEC_DEVICE, type Reason} from './uapi.js';
+import {FRAMEVEC_ABI, FRAMEVEC_DEVICE, type MemlockScope, type Reason} from './uapi.js';
 
 /** The range that a pin was asked for. */
 export interface AskedRange {
@@ -14,13 +14,15 @@ export interface AskedRange {
   readonly write: boolean;
 }
 
-/** RLIMIT_MEMLOCK as it stood when the pin was asked for, in frames. */
+/** RLIMIT_MEMLOCK at the time of the call, in frames. */
 export interface Memlock {
-  /** Frames that the pin needs. */
+  /** Which count has reached the limit. */
+  readonly scope: MemlockScope;
+  /** Frames that the pin needs; of `FrameVector.create()`, pages of kernel memory that the vector needs. */
   readonly need: number;
-  /** Frames that the process had pinned before. */
+  /** Frames, and pages of kernel memory, that were charged before. */
   readonly used: number;
-  /** Frames that it may pin. */
+  /** How much may be charged. */
   readonly limit: number;
 }
 
@@ -47,6 +49,7 @@ export interface FrameVectorErrorDetails {
   readonly syscall?: string;
   readonly path?: string;
   readonly stop?: Place | undefined;
+  readonly memlock?: Memlock | undefined;
   readonly asked?: AskedRange | undefined;
   readonly cause?: unknown;
 }
@@ -73,7 +76,7 @@ export class FrameVectorError extends Error {
   declare readonly failOffset?: number;
   /** The address of that byte. */
   declare readonly failAddress?: number;
-  /** The limit on pinned memory, with reason `'memlock'`. */
+  /** The limit on pinned memory, if it stood in the way of a pin (reason `'memlock'`) or of a new vector. */
   declare readonly memlock?: Memlock;
 
   constructor(message: string, details: FrameVectorErrorDetails) {
@@ -87,8 +90,9 @@ export class FrameVectorError extends Error {
       this.reason = stop.reason;
       this.failOffset = stop.offset;
       this.failAddress = stop.address;
-      if (stop.memlock !== undefined) this.memlock = stop.memlock;
     }
+    const memlock = stop?.memlock ?? details.memlock;
+    if (memlock !== undefined) this.memlock = memlock;
     const asked = details.asked;
     if (asked !== undefined) this.asked = asked;
   }
@@ -322,25 +326,39 @@ export function infoFailed(errno: number): FrameVectorError {
 
 const TOO_MANY_FILES = 'too many open files: each vector is one. close() those that are not needed, or raise `ulimit -n`';
 
-/** CREATE failed. */
-export function createFailed(errno: number, capacity: number): FrameVectorError {
+/** What RLIMIT_MEMLOCK allows, what counts against it, and how to raise it. */
+function memlockInWords({scope, used, limit}: Memlock, pageSize: number): string {
+  const kib = (frames: number): string => `${grouped((frames * pageSize) / 1024)} KiB`;
+  const counted = scope === 'user' ? 'of the user (pinned memory and vectors of all its processes) are in use' : 'are pinned already';
+  return (
+    `RLIMIT_MEMLOCK allows ${kib(limit)} and ${kib(used)} ${counted}: raise it with ` +
+    `\`ulimit -l\`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK${DOCTOR}`
+  );
+}
+
+/** CREATE failed; with `memlock` because of that limit. */
+export function createFailed(errno: number, capacity: number, memlock: Memlock, pageSize: number): FrameVectorError {
   const code = errnoName(errno);
+  const limited = memlock.scope !== 'none';
   const why: Record<string, string> = {
     EMFILE: TOO_MANY_FILES,
     ENFILE: TOO_MANY_FILES,
     ENOMEM: 'the kernel has no memory for so large a vector, or the memory cgroup allows none',
   };
-  return new FrameVectorError(`create: a vector of ${count(capacity)} asked; ${why[code] ?? code}`, {
+  const words = limited
+    ? `its kernel memory (${bytesInWords(memlock.need * pageSize)}) is charged to the user: ${memlockInWords(memlock, pageSize)}`
+    : (why[code] ?? code);
+  return new FrameVectorError(`create: a vector of ${count(capacity)} asked; ${words}`, {
     code,
     errno,
     syscall: 'ioctl(FRAMEVEC_IOC_CREATE)',
+    memlock: limited ? memlock : undefined,
   });
 }
 
 /** Why a pin stopped, and what helps. */
 export function stopInWords(stop: Place, pageSize: number): string {
   const at = `byte ${grouped(stop.offset)} of the target (address ${hex(stop.address)})`;
-  const kib = (frames: number): string => `${grouped((frames * pageSize) / 1024)} KiB`;
   switch (stop.reason) {
     case 'no-mapping':
       return `nothing is mapped at ${at}: the memory has been unmapped; that of FrameVector.alloc() stays until close()`;
@@ -361,15 +379,10 @@ export function stopInWords(stop: Place, pageSize: number): string {
       return `${at} is a file system's storage itself (DAX), whose blocks may not be held: use a device DAX, or ordinary memory`;
     case 'end-of-file':
       return `${at} is mapped beyond the end of its file: make the file longer, or the range shorter`;
-    case 'memlock': {
-      const {used = 0, limit = 0} = stop.memlock ?? {};
-      return (
-        `RLIMIT_MEMLOCK allows ${kib(limit)} and ${kib(used)} are pinned already: raise it with ` +
-        `\`ulimit -l\`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK${DOCTOR}`
-      );
-    }
+    case 'memlock':
+      return memlockInWords(stop.memlock ?? {scope: 'none', need: 0, used: 0, limit: 0}, pageSize);
     case 'interrupted':
-      return 'a signal came first: pin again';
+      return 'the process was being killed';
     case 'owner':
       return 'another process created the vector, and only that one may pin with it: create one here';
     case 'force':
@@ -384,7 +397,24 @@ export function stopInWords(stop: Place, pageSize: number): string {
     case 'no-page':
       return `the kernel has no struct page for the frame at ${at}: a device's own memory has none, so use its frame numbers`;
     case 'refused':
-      return `get_user_pages() refused ${at}: a guard page, or memory that may not be pinned`;
+      return `${at} is memory that the kernel does not pin for long: copy what the device needs to ${USE_ALLOC.replace('use ', '')}`;
+    case 'file-fault':
+      return (
+        `the file system could not provide the page of its file at ${at}: it is full, or reading from the disk failed ` +
+        '(`df`, and the kernel\'s log): free space, or choose another file system'
+      );
+    case 'device-fault':
+      return (
+        `the driver of the device mapping provides no frame for ${at}: it has taken that part of its memory back, or never ` +
+        'mapped it. Map the device anew, or end the range before it'
+      );
+    case 'too-many-pins':
+      return `the frame at ${at} has been pinned so often that its reference count is nearly full: unpin() vectors that hold it`;
+    case 'unknown':
+      return (
+        `the kernel gives no frame for ${at}, and does not tell why (unknown): an access by the process itself would ` +
+        'raise SIGSEGV or SIGBUS there, as in a guard region (MADV_GUARD_INSTALL). End the range before it'
+      );
   }
 }
 
@@ -399,7 +429,7 @@ export function pinFailed(
   const code = errnoName(errno);
   const why: Record<string, string> = {
     EBUSY: `the vector holds ${count(held)} already: unpin() first, or use another vector`,
-    EINTR: 'a signal came first: pin again',
+    EINTR: 'a signal came while another call on this vector was under way: pin again',
     ENOMEM: 'the kernel has no memory for it: free some, or pin less',
   };
   const words = stop === undefined ? (why[code] ?? code) : stopInWords(stop, pageSize);

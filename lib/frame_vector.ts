@@ -48,7 +48,7 @@ import {enabled, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, ty
 import {ended, enqueue, withdraw} from './pin_queue.js';
 import {staleError, watchStale} from './stale.js';
 import {isStale, readStat, type Stat} from './stat.js';
-import {askedRange, stopOf} from './stop.js';
+import {askedRange, memlockMet, stopOf} from './stop.js';
 import {MappedMemory, ownContainer, type Container} from './mapped_memory.js';
 import {PinnableMemory, type AllocOptions} from './pinnable_memory.js';
 import {
@@ -98,7 +98,8 @@ export class FrameVector implements Disposable {
    *
    * @param capacity - the most frames that it shall hold, 1 to what {@link info} tells as `maxFrames`
    * @throws TypeError, RangeError - wrong capacity
-   * @throws FrameVectorError as {@link info}; `ENOMEM`; `EMFILE`, `ENFILE` - too many descriptors
+   * @throws FrameVectorError as {@link info}; `ENOMEM` - no kernel memory, or with `error.memlock` the user's RLIMIT_MEMLOCK,
+   *   which the vector's kernel memory (8 bytes a frame) is charged to; `EMFILE`, `ENFILE` - too many descriptors
    */
   static create(capacity: number): FrameVector {
     if (typeof capacity !== 'number') throw invalidArgType('capacity', 'of type number', capacity);
@@ -108,7 +109,7 @@ export class FrameVector implements Disposable {
     const handle = addon.create(capacity);
     if (handle >= 0) return new FrameVector(capacity, handle);
     if (errnoName(handle) === 'EINVAL') throw outOfRange('capacity', `>= 1 && <= ${info().maxFrames}`, capacity);
-    throw createFailed(handle, capacity);
+    throw createFailed(handle, capacity, memlockMet(), pageSize);
   }
 
   /**

@@ -19,7 +19,7 @@ export {type MapRange, type MapSource} from './map_file.js';
 export {type MappedMemory} from './mapped_memory.js';
 export {PinnableMemory, type AllocOptions, type FileMapOptions} from './pinnable_memory.js';
 export {type Stat} from './stat.js';
-export {type Kind, type Reason} from './uapi.js';
+export {type Kind, type MemlockScope, type Reason} from './uapi.js';
 export {UserptrQueue, type DeviceFrame, type DeviceWork, type UserptrQueueOptions} from './userptr_queue.js';
 export {
   V4l2Device,

@@ -7,11 +7,12 @@ import {
   FIELD_LENGTH,
   FIELD_MEMLOCK_LIMIT,
   FIELD_MEMLOCK_NEED,
+  FIELD_MEMLOCK_SCOPE,
   FIELD_MEMLOCK_USED,
   FIELD_REASON,
 } from './addon.js';
-import type {AskedRange, Stop} from './errors.js';
-import {FRAMEVEC_PIN_WRITE, REASONS} from './uapi.js';
+import type {AskedRange, Memlock, Stop} from './errors.js';
+import {FRAMEVEC_PIN_WRITE, MEMLOCK_SCOPES, REASONS} from './uapi.js';
 
 const {exchange} = addon;
 
@@ -25,6 +26,16 @@ export function askedRange(flags: number): AskedRange {
   };
 }
 
+/** The limit that a pin or a new vector has met. */
+export function memlockMet(): Memlock {
+  return {
+    scope: MEMLOCK_SCOPES[exchange[FIELD_MEMLOCK_SCOPE]] ?? 'none',
+    need: exchange[FIELD_MEMLOCK_NEED],
+    used: exchange[FIELD_MEMLOCK_USED],
+    limit: exchange[FIELD_MEMLOCK_LIMIT],
+  };
+}
+
 /** Where and why it stopped; undefined if it did not. */
 export function stopOf(asked: AskedRange): Stop | undefined {
   const reason = REASONS[exchange[FIELD_REASON]];
@@ -32,11 +43,5 @@ export function stopOf(asked: AskedRange): Stop | undefined {
   const address = exchange[FIELD_FAIL_ADDRESS];
   // The first page that fails may begin before the target does.
   const stop = {reason, offset: Math.max(address - asked.address, 0), address, asked};
-  if (reason !== 'memlock') return stop;
-  const memlock = {
-    need: exchange[FIELD_MEMLOCK_NEED],
-    used: exchange[FIELD_MEMLOCK_USED],
-    limit: exchange[FIELD_MEMLOCK_LIMIT],
-  };
-  return {...stop, memlock};
+  return reason === 'memlock' ? {...stop, memlock: memlockMet()} : stop;
 }

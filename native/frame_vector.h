@@ -85,6 +85,15 @@ class FrameVectorTable {
   int Descriptor(int32_t handle);
 
  private:
+  // Of a framevec_create or a framevec_pin: they tell of RLIMIT_MEMLOCK by the same names.
+  template <typename T>
+  void SetMemlock(const T& told) {
+    exchange_->Set(kMEMLOCK_SCOPE, told.memlock_scope);
+    exchange_->Set(kMEMLOCK_NEED, uint64_t{told.memlock_need});
+    exchange_->Set(kMEMLOCK_USED, uint64_t{told.memlock_used});
+    exchange_->Set(kMEMLOCK_LIMIT, uint64_t{told.memlock_limit});
+  }
+
   size_t page_size_;
   int page_shift_;
   RegionTable* regions_;

@@ -7,7 +7,7 @@ const MEBIBYTE = 2 ** 20;
 const asked = {address: 0x7f0000001000, bytes: 4 * MEBIBYTE, frames: 1024, write: true};
 
 function stop(reason: Reason): errors.Stop {
-  return {reason, offset: 8192, address: 0x7f0000003000, asked, memlock: {need: 1024, used: 475, limit: 512}};
+  return {reason, offset: 8192, address: 0x7f0000003000, asked, memlock: {scope: 'process' as const, need: 1024, used: 475, limit: 512}};
 }
 
 test('a pin over the limit tells the limit, what is used, and how to raise it', t => {
@@ -25,7 +25,7 @@ test('a pin over the limit tells the limit, what is used, and how to raise it', 
     reason: 'memlock',
     failOffset: 8192,
     failAddress: 0x7f0000003000,
-    memlock: {need: 1024, used: 475, limit: 512},
+    memlock: {scope: 'process' as const, need: 1024, used: 475, limit: 512},
     asked,
   });
 });

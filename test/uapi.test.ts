@@ -37,7 +37,8 @@ test('every constant of the header is in the library, with its value, and no oth
   t.deepEqual(new Map(library.sort()), new Map([...fromHeader].sort()));
 });
 
-test('kinds and reasons are named as the header names them', t => {
+test('kinds, reasons and scopes of a limit are named as the header names them', t => {
   t.deepEqual([...uapi.KINDS] as string[], enumNames('FRAMEVEC_KIND_'));
   t.deepEqual([...uapi.REASONS] as string[], enumNames('FRAMEVEC_REASON_'));
+  t.deepEqual([...uapi.MEMLOCK_SCOPES] as string[], enumNames('FRAMEVEC_MEMLOCK_'));
 });

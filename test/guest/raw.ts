@@ -73,9 +73,10 @@ export function bytes(address: bigint, length: number): Uint8Array {
 /** What each struct of the header has after its size and flags, in order: name and width in bytes. */
 const LAYOUTS = {
   INFO: [['abi', 4], ['page_size', 4], ['max_frames', 8], ['features', 8], ['aperture_size', 8]],
-  CREATE: [['capacity', 8], ['fd', 4], ['reserved', 4]],
+  CREATE: [['capacity', 8], ['fd', 4], ['reserved', 4], ['memlock_scope', 4], ['reserved2', 4],
+    ['memlock_need', 8], ['memlock_used', 8], ['memlock_limit', 8]],
   PIN: [['addr', 8], ['length', 8], ['kind', 4], ['offset', 4], ['frames', 4], ['reason', 4], ['reserved', 8], ['fail_addr', 8],
-    ['memlock_need', 8], ['memlock_used', 8], ['memlock_limit', 8], ['gup_ns', 8], ['call_ns', 8]],
+    ['memlock_need', 8], ['memlock_used', 8], ['memlock_limit', 8], ['gup_ns', 8], ['call_ns', 8], ['memlock_scope', 4], ['reserved2', 4]],
   UNPIN: [['frames', 4], ['reserved', 4], ['gup_ns', 8], ['call_ns', 8]],
   STAT: [['kind', 4], ['state', 4], ['capacity', 4], ['frames', 4], ['offset', 4], ['reserved', 4], ['length', 8]],
   READ_PFNS: [['first', 8], ['count', 8], ['pfns', 8]],
