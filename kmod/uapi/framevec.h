@@ -122,10 +122,10 @@ enum framevec_reason {
 	FRAMEVEC_REASON_NO_MEMORY	= 13,	/* no frame, no huge page, or only movable ones */
 	FRAMEVEC_REASON_POISON		= 14,	/* a failed frame */
 	FRAMEVEC_REASON_NO_PAGE		= 15,	/* a frame without a struct page */
-	FRAMEVEC_REASON_REFUSED		= 16,	/* the page is there, a longterm pin of it is refused */
-	FRAMEVEC_REASON_FILE_FAULT	= 17,	/* the file system could not provide the page */
-	FRAMEVEC_REASON_DEVICE_FAULT	= 18,	/* the driver of a device mapping refused the fault */
-	FRAMEVEC_REASON_TOO_MANY_PINS	= 19,	/* its reference count has no room for more */
+	FRAMEVEC_REASON_REFUSED		= 16,	/* there, but no longterm pin of it */
+	FRAMEVEC_REASON_FILE_FAULT	= 17,	/* its file system has no page for it */
+	FRAMEVEC_REASON_DEVICE_FAULT	= 18,	/* the device's driver has no frame for it */
+	FRAMEVEC_REASON_TOO_MANY_PINS	= 19,	/* its reference count is nearly full */
 	FRAMEVEC_REASON_UNKNOWN		= 20,	/* the kernel does not tell */
 };
 

@@ -155,9 +155,9 @@ for (const name of Object.keys(valid) as IoctlName[]) {
     });
   }
 
-  if ('reserved' in fieldsOf(name, struct(name))) {
-    test(`${name} refuses a reserved field that is not zero`, t => {
-      t.deepEqual(withFields(name, {reserved: 1}), {result: 'EINVAL', frames: framesBefore(name)});
+  for (const reserved of ['reserved', 'reserved2'].filter(field => field in fieldsOf(name, struct(name)))) {
+    test(`${name} refuses ${reserved} that is not zero`, t => {
+      t.deepEqual(withFields(name, {[reserved]: 1}), {result: 'EINVAL', frames: framesBefore(name)});
     });
   }
 }
