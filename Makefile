@@ -204,7 +204,7 @@ check-docs: dist/.tsbuildinfo $(ava) docs
 	@.ci/packages mandoc groff
 	$(step) "tsc: the examples" npx tsc -p docs/examples
 	$(step) "the pages: links, commands, code" npx ava dist/test/docs.test.js dist/test/abi_page.test.js
-	$(step) "cspell" npx cspell --config docs/cspell.json --no-progress --no-summary README.md CHANGELOG.md 'docs/**'
+	$(step) "cspell" npx cspell --config docs/cspell.json --no-progress --no-summary README.md CHANGELOG.md SECURITY.md 'docs/**'
 	$(step) "mandoc" sh -c '! mandoc -T lint -W style docs/man/framevec.4 2>/dev/null | grep .'
 	$(step) "groff" sh -c '! groff -mandoc -ww -z -Tutf8 docs/man/framevec.4 2>&1 | grep .'
 

@@ -94,7 +94,7 @@ const UNWELL: [what: string, check: string, status: 'note' | 'fail', patient: Ma
   ["a group's device", 'device', 'fail', machine({}, {device: () => ({mode: 0o660, uid: 0, gid: 998, open: false})}), /mode 0660/, /^`usermod -aG framevec/],
   ['no CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, pfns: false})}), /not told/, /setpriv/],
   ['no CAP_SYS_ADMIN, and no module', 'pfns', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000004000\n'}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /not told/, /setpriv/],
-  ['a small RLIMIT_MEMLOCK', 'memlock', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n'}), /8 MiB: 2,048 frames/, /ulimit -l/],
+  ['a small RLIMIT_MEMLOCK', 'memlock', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n'}), /this process may pin 8 MiB: 2,048 frames; all processes of this user together may pin 8 MiB, the kernel memory of their vectors included, unless they have CAP_IPC_LOCK$/, /ulimit -l/],
   ['an RLIMIT_MEMLOCK of nothing', 'memlock', 'fail', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n', '/proc/self/limits': 'Max locked memory         0                    0                    bytes\n'}), /0 bytes: 0 frames/, /LimitMEMLOCK=/],
   ['huge pages turned off', 'thp', 'note', machine({'/sys/kernel/mm/transparent_hugepage/enabled': 'always madvise [never]\n'}), /never/, /echo madvise/],
   ['a kernel without huge pages', 'thp', 'note', machine({'/sys/kernel/mm/transparent_hugepage/enabled': undefined}), /no transparent huge pages/, /PREEMPT_RT/],

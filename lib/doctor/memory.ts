@@ -8,12 +8,15 @@ import type {Machine} from './machine.js';
 const ENOUGH = 64 * 2 ** 20;
 
 export function memlock(machine: Machine): Finding {
-  if (hasCapability(machine, IPC_LOCK)) return ok('CAP_IPC_LOCK: no limit on what this process pins');
+  if (hasCapability(machine, IPC_LOCK)) return ok('CAP_IPC_LOCK: no limit on what this process pins, and its user is not charged');
   const soft = /^Max locked memory\s+(\S+)/m.exec(machine.read('/proc/self/limits') ?? '')?.[1];
   if (soft === 'unlimited') return ok('RLIMIT_MEMLOCK: no limit');
   const bytes = Number(soft);
   if (soft === undefined || Number.isNaN(bytes)) return note('/proc/self/limits does not tell RLIMIT_MEMLOCK', 'mount /proc');
-  const text = `RLIMIT_MEMLOCK lets this process pin ${bytesInWords(bytes)}: ${Math.floor(bytes / machine.pageSize).toLocaleString('en')} frames`;
+  const much = bytesInWords(bytes);
+  const text =
+    `RLIMIT_MEMLOCK: this process may pin ${much}: ${Math.floor(bytes / machine.pageSize).toLocaleString('en')} frames; ` +
+    `all processes of this user together may pin ${much}, the kernel memory of their vectors included, unless they have CAP_IPC_LOCK`;
   const remedy = '`ulimit -l`, /etc/security/limits.conf, LimitMEMLOCK= of systemd, or CAP_IPC_LOCK';
   if (bytes < machine.pageSize) return fail(text, remedy);
   return bytes < ENOUGH ? note(text, remedy) : ok(text);
