@@ -85,6 +85,7 @@ function pageOf(path: string): Page {
 export const pages: Page[] = [
   'README.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   ...readdirSync(join(PACKAGE_ROOT, 'docs'), {recursive: true, encoding: 'utf8'}).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`),
 ].map(pageOf);
 
