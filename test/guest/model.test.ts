@@ -1,7 +1,7 @@
 /**
  * Random sequences of steps, against a model of what each of them comes to (test/guest/model/world.ts). A sequence that fails is
  * made as short as it can be, and the message says how to run it again: FRAMEVEC_MODEL_SEED, _PATH and _REPLAY. FRAMEVEC_MODEL_RUNS
- * says how many sequences.
+ * says how many sequences; FRAMEVEC_MODEL_SHRINK=0 leaves out that it is made shorter.
  */
 import {setImmediate} from 'node:timers/promises';
 import test from 'ava';
@@ -14,7 +14,7 @@ import {endsBalanced} from './oracles.js';
 
 endsBalanced(test);
 
-const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs} = process.env;
+const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs, FRAMEVEC_MODEL_SHRINK: shrink} = process.env;
 /** Enough for any run, and a bound for making a failure shorter. */
 const LIMIT_MS = 20 * 60_000;
 const numRuns = Number(runs ?? 40);
@@ -42,7 +42,7 @@ test(`${numRuns} sequences of steps at random: the vectors, pagemap, the content
         throw error;
       }
     },
-  ), {numRuns, interruptAfterTimeLimit: LIMIT_MS, ...(seed === undefined ? {} : {seed: Number(seed)}), ...(path === undefined ? {} : {path})});
+  ), {numRuns, endOnFailure: shrink === '0', interruptAfterTimeLimit: LIMIT_MS, ...(seed === undefined ? {} : {seed: Number(seed)}), ...(path === undefined ? {} : {path})});
 
   const came = [...tally].sort().map(([what, n]) => `${what} ${n}`).join(', ');
   t.log(`seed ${report.seed}: ${came}`);

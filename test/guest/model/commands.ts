@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import * as uapi from '../../../lib/uapi.js';
 import {MADV, PAGE, PROT, SYS, errnoName, raw} from '../raw.js';
 import {agree, atTheDoor, census, extentsOf, happened, pieces, runsOf, sameCounts} from './agreement.js';
-import {COPIES_PROTECTED, attempt, convert as convertVector, inWords, take, takeKernel, turn, way} from './pins.js';
+import {COPIES_PROTECTED, attempt, convert as convertVector, inWords, reuse, take, takeKernel, turn, unpin as unpinVector, way} from './pins.js';
 import type {System} from './system.js';
-import {ARENA, FILE, type Mapped, type Vector, type Verdict, type World, isDevice, refusal} from './world.js';
+import {ARENA, FILE, RESERVE, type Mapped, type Vector, type Verdict, type World, isDevice, refusal} from './world.js';
 
 export type ModelCommand = fc.Command<World, System>;
 
@@ -175,7 +175,8 @@ const compact = fc.constant(command('compact()', {
 
 /** Where every sequence begins: some of everything, and three vectors. */
 export function begin(world: World, system: System): void {
-  const somewhere: [number, number, Mapped['source']][] = [[0, 3, 'anonymous'], [3, 3, 'shared'], [6, 2, 'private'], [8, 5, 'aperture'], [13, 2, 'combining'], [505, 12, 'anonymous']];
+  const somewhere: [number, number, Mapped['source']][] = [[0, 3, 'anonymous'], [3, 3, 'shared'], [6, 2, 'private'], [8, 5, 'aperture'], [13, 2, 'combining'], [505, 12, 'anonymous'],
+    [RESERVE.first, RESERVE.count, 'anonymous']];
   for (const [first, count, source] of somewhere) {
     system.map(first, count, source, RW, 0);
     world.map(first, count, i => ({source, prot: RW, offset: source === 'anonymous' ? 0 : i, reprotected: false}));
@@ -214,6 +215,7 @@ const pin = fc.record({
       // It may have faulted in what comes before the obstacle.
       for (let i = 0; i * PAGE < skew + length; i++) world.written(first + i, COPIES_PROTECTED);
     }
+    if (frames === 0) reuse(world, system, index, how);
   },
 }));
 
@@ -228,7 +230,10 @@ const pinKernel = fc.record({which, first: fc.integer({min: 0, max: 7}), how: wa
       const length = Math.min(how.length, (readable.length - from) * PAGE - how.skew);
       const verdict = kernelVerdict(vector, readable.slice(from, from + Math.ceil((how.skew + length) / PAGE)), from, how.write, how.partial);
       const frames = attempt(system, world, [verdict], {...how, length, index, vector, first: from, address: page => address + BigInt(page * PAGE)});
-      if (frames === 0) return;
+      if (frames === 0) {
+        reuse(world, system, index, how);
+        return;
+      }
       takeKernel(world, system, index, from, frames, {...how, length});
       turn(world, system, index, how.turns);
     },
@@ -245,12 +250,7 @@ function kernelVerdict(vector: Vector, readable: readonly boolean[], first: numb
 
 const unpin = fc.record({which}).map(({which}) => vectorCommand(`unpin(${which})`, {
   run(world, system) {
-    const [index, vector] = vectorOf(world, which);
-    const {result, fields} = system.ioctl(index, 'UNPIN');
-    assert.equal(result, vector.holds === undefined ? 'ENODATA' : 0, 'UNPIN');
-    if (result === 0) assert.equal(fields.frames, vector.holds?.frames.length);
-    vector.holds = undefined;
-    world.release();
+    unpinVector(world, system, vectorOf(world, which)[0]);
   },
 }));
 

@@ -6,7 +6,7 @@ import {since} from '../oracles.js';
 import {PAGE} from '../raw.js';
 import {agree, atTheDoor, happened} from './agreement.js';
 import type {System, Trouble} from './system.js';
-import {ARENA, type Held, type Vector, type Verdict, type World, deviceKey, isDevice, refusal} from './world.js';
+import {ARENA, RESERVE, type Held, type Vector, type Verdict, type World, deviceKey, isDevice, refusal} from './world.js';
 
 /** Until 5.19 a write to a page that was write-protected and has a pin is a copy; test/guest/cow.test.ts has the cases. */
 export const COPIES_PROTECTED = !since([5, 19]);
@@ -24,6 +24,8 @@ export interface Way {
   trouble: Trouble;
   /** So many conversions follow at once, each to the other kind. */
   turns: number;
+  /** What follows at once if it fails: nothing, or the same vector pins memory that can be pinned, and maybe unpins it. */
+  again: 'nothing' | 'pin' | 'pin and unpin';
 }
 
 const trouble = fc.oneof(
@@ -35,13 +37,15 @@ const trouble = fc.oneof(
 
 export function way(count: fc.Arbitrary<number>): fc.Arbitrary<Way> {
   const inPage = fc.oneof(fc.constant(0), fc.integer({min: 0, max: PAGE - 1}));
-  return fc.record({count, skew: inPage, cut: inPage, write: fc.boolean(), partial: fc.boolean(), trouble, turns: fc.constantFrom(0, 0, 1, 2)})
+  return fc.record({count, skew: inPage, cut: inPage, write: fc.boolean(), partial: fc.boolean(), trouble, turns: fc.constantFrom(0, 0, 1, 2),
+    again: fc.constantFrom('nothing' as const, 'pin' as const, 'pin and unpin' as const)})
     .map(({count, skew, cut, ...rest}) => ({...rest, skew, length: Math.max(1, count * PAGE - skew - cut)}));
 }
 
-export function inWords({write, partial, trouble, turns}: Way): string {
+export function inWords({write, partial, trouble, turns, again}: Way): string {
   const detail = trouble.kind === 'signal' ? ` ${trouble.every}` : trouble.kind === 'limit' ? ` ${trouble.spare}` : '';
-  return [write ? ', write' : '', partial ? ', partial' : '', trouble.kind === 'none' ? '' : `, ${trouble.kind}${detail}`, turns > 0 ? `, turns ${turns}` : ''].join('');
+  return [write ? ', write' : '', partial ? ', partial' : '', trouble.kind === 'none' ? '' : `, ${trouble.kind}${detail}`, turns > 0 ? `, turns ${turns}` : '',
+    again === 'nothing' ? '' : `, again: ${again}`].join('');
 }
 
 /** What else PIN may say because of what is in its way. */
@@ -120,6 +124,33 @@ export function take(world: World, system: System, index: number, first: number,
     write, gotRef: !device, stale: false, offset, first, frames: held, hasPages: start?.source !== 'uncached' && start?.source !== 'combining',
     length: Math.min(length, frames * PAGE - offset),
   });
+}
+
+/**
+ * After a pin that failed: the vector is empty and good for whatever else. It pins memory that nothing else uses, and it is looked at as
+ * pages, as numbers and as pages again.
+ */
+export function reuse(world: World, system: System, index: number, {again, write, skew}: Way): void {
+  const vector = world.vectors[index];
+  if (again === 'nothing' || vector === undefined || vector.holds !== undefined) return;
+  const way: Way = {write, skew, length: Math.min(vector.capacity, RESERVE.count) * PAGE - skew, partial: false, trouble: {kind: 'none'}, turns: 2, again};
+  const {first} = RESERVE;
+  const verdicts = world.verdicts(vector, first * PAGE + skew, way.length, write, false);
+  const frames = attempt(system, world, verdicts, {...way, index, vector, first, address: page => system.address(page)});
+  take(world, system, index, first, frames, way);
+  agree(world, system);
+  turn(world, system, index, way.turns);
+  happened('used again after a failure');
+  if (again === 'pin and unpin') unpin(world, system, index);
+}
+
+export function unpin(world: World, system: System, index: number): void {
+  const vector = world.vectors[index];
+  const {result, fields} = system.ioctl(index, 'UNPIN');
+  assert.equal(result, vector?.holds === undefined ? 'ENODATA' : 0, 'UNPIN');
+  if (result === 0) assert.equal(fields.frames, vector?.holds?.frames.length);
+  if (vector !== undefined) vector.holds = undefined;
+  world.release();
 }
 
 /** The same of the kernel's own device memory in this process, whose content changes as it pleases. */

@@ -18,8 +18,6 @@ const KPF_THP = 1n << 22n;
 const KPF_ZERO_PAGE = 1n << 24n;
 const RLIMIT_MEMLOCK = 8;
 const NOBODY = 65534;
-const PRESENT = 1n << 63n;
-const PFN_MASK = (1n << 55n) - 1n;
 
 /** What is in the way of a call to PIN, beside what the mappings are. */
 export type Trouble =
@@ -203,22 +201,19 @@ export class System {
   }
 
   seen(): Seen {
-    const entries = new BigUint64Array(ARENA);
-    readSync(this.#pagemap, entries, 0, entries.byteLength, Number(BASE / BigInt(PAGE)) * 8);
-    return Array.from(entries, entry => ((entry & PRESENT) === 0n ? undefined : entry & PFN_MASK));
+    return Array.from(this.frames(), pfn => (pfn === 0 ? undefined : BigInt(pfn)));
   }
 
   /** How often each of these frames is mapped, as /proc/kpagecount says, in their order; 0 of what it does not know. */
   counts(pfns: Float64Array): Float64Array {
     const counts = new Float64Array(pfns.length);
-    let n = 1;
-    for (let i = 0; i < pfns.length; i += n) {
+    for (let i = 0; i < pfns.length;) {
       const first = pfns[i] ?? 0;
-      n = 1;
-      while (pfns[i + n] === first + n) n++;
-      const halves = new Uint32Array(2 * n);
+      let end = i + 1;
+      while (pfns[end] === first + end - i) end++;
+      const halves = new Uint32Array(2 * (end - i));
       readSync(this.#counts, halves, 0, halves.byteLength, first * 8);
-      for (let k = 0; k < n; k++) counts[i + k] = halves[2 * k] ?? 0;
+      for (let at = 0; i < end; i++, at += 2) counts[i] = halves[at] ?? 0;
     }
     return counts;
   }

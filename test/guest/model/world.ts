@@ -7,6 +7,8 @@ import {PAGE, PROT} from '../raw.js';
 
 /** Where everything happens: frames of address space. */
 export const ARENA = 1200;
+/** In the arena, where no other step comes: memory that can always be pinned. */
+export const RESERVE = {first: 1150, count: 12};
 /** Frames of the file that is mapped, shared and privately; its mappings may go beyond. */
 export const FILE = 24;
 
