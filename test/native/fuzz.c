@@ -405,7 +405,7 @@ static int process(unsigned index, uint64_t seed) {
 static int checking_process(const char* bar, uint64_t seed) {
   oracle_begin(oracle, device, bar, seed);
   do oracle_round(oracle);
-  while (oracle->steps < wanted / 10 ||
+  while (oracle->steps < wanted / 6 ||
          (atomic_load(&totals->ioctls) < wanted && time(NULL) <= deadline));
   return 0;
 }

@@ -17,6 +17,8 @@
 #include "common.h"
 
 #define PLACE_PAGES 96
+/* At the end of it, ordinary memory that is never replaced and so can always be pinned. */
+#define RESERVE 12
 #define PLACE (PLACE_PAGES * PAGE)
 #define OWN_VECTORS 3
 #define FILE_PAGES 32
@@ -98,13 +100,8 @@ static bool has_content(enum source source) {
 }
 
 /* Something in place of what was there; what is ours to write gets bytes like no other page's. */
-static void lay(struct oracle* oracle) {
+static void lay(struct oracle* oracle, unsigned first, unsigned n, enum source source) {
   const int of[] = {-1, -1, oracle->file, oracle->device, oracle->bar, oracle->combining};
-  const unsigned first = oracle_below(oracle, PLACE_PAGES);
-  unsigned n = 1 + oracle_below(oracle, 10);
-  enum source source = (enum source)oracle_below(oracle, KERNEL);
-  if (oracle_below(oracle, 3) == 0) source = ANONYMOUS;
-  if (first + n > PLACE_PAGES) n = PLACE_PAGES - first;
   char* at = oracle->place + first * PAGE;
   const unsigned offset = source == APERTURE ? oracle_below(oracle, 4000)
                           : source == SHARED ? oracle_below(oracle, FILE_PAGES - 10)
@@ -119,13 +116,22 @@ static void lay(struct oracle* oracle) {
   if (has_content(source))
     for (uint64_t* word = (uint64_t*)at; word < (uint64_t*)(at + n * PAGE); word += 64)
       *word = oracle_next(oracle);
-  const bool sealed = source != HOLE && oracle_below(oracle, 6) == 0;
+  const bool sealed =
+      source != HOLE && first < PLACE_PAGES - RESERVE && oracle_below(oracle, 6) == 0;
   if (sealed && mprotect(at, n * PAGE, PROT_READ) != 0) die("mprotect");
   for (unsigned i = 0; i < n; i++)
     oracle->pages[first + i] = (struct oracle_page){source, anonymous ? 0 : offset + i,
                                                     source == HOLE ? PROT_NONE
                                                     : sealed       ? PROT_READ
                                                                    : PROT_READ | PROT_WRITE};
+}
+
+static void lay_something(struct oracle* oracle) {
+  const unsigned first = oracle_below(oracle, PLACE_PAGES - RESERVE);
+  const unsigned n = 1 + oracle_below(oracle, 10), most = PLACE_PAGES - RESERVE - first;
+  const bool ordinary = oracle_below(oracle, 3) == 0;
+  lay(oracle, first, n < most ? n : most,
+      ordinary ? ANONYMOUS : (enum source)oracle_below(oracle, KERNEL));
 }
 
 static uint64_t number_at(int fd, uint64_t index) {
@@ -337,12 +343,16 @@ static void note_frames(struct oracle* oracle, struct oracle_vector* vector) {
   }
 }
 
-static void hold(struct oracle* oracle, struct oracle_vector* vector, bool kernel) {
+enum where { ANYWHERE, KERNELS, RESERVED };
+
+static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where where) {
   static const uint32_t all_flags[] = {0, FRAMEVEC_PIN_WRITE, FRAMEVEC_PIN_PARTIAL,
                                        FRAMEVEC_PIN_WRITE | FRAMEVEC_PIN_PARTIAL};
   struct oracle_page pages[PLACE_PAGES] = {0};
+  const bool kernel = where == KERNELS;
   const unsigned all = kernel ? oracle->kernel_pages : PLACE_PAGES;
-  const unsigned first = oracle_below(oracle, all);
+  const unsigned first = where == RESERVED ? PLACE_PAGES - 1 - oracle_below(oracle, RESERVE)
+                                           : oracle_below(oracle, all);
   unsigned n = 1 + oracle_below(oracle, oracle_below(oracle, 4) == 0 ? 40 : 8);
   if (n > all - first) n = all - first;
   for (unsigned i = 0; i < n; i++)
@@ -430,9 +440,13 @@ static void step(struct oracle* oracle) {
   counts_of(oracle, frames, counts);
   const char* what = "a hold";
   if (vector->frames == 0) {
-    /* Often several in a row: what one that fails leaves behind, the next one meets. */
+    /* What a hold that fails leaves behind, the next one meets: often of memory that it can hold.
+     */
     for (unsigned i = 0; i < 3 && vector->frames == 0; i++)
-      hold(oracle, vector, oracle->kernel_pages > 0 && oracle_below(oracle, 8) == 0);
+      hold(oracle, vector,
+           i > 0 && oracle_below(oracle, 2) == 0                      ? RESERVED
+           : oracle->kernel_pages > 0 && oracle_below(oracle, 8) == 0 ? KERNELS
+                                                                      : ANYWHERE);
   } else {
     switch (oracle_below(oracle, 4)) {
       case 0:
@@ -521,7 +535,9 @@ static void oracle_begin(struct oracle* oracle, int device, const char* bar, uin
 
 /* New memory, and some steps on it, after which the vectors are empty. */
 static void oracle_round(struct oracle* oracle) {
-  for (unsigned n = oracle->steps == 0 ? 20 : 1 + oracle_below(oracle, 6); n > 0; n--) lay(oracle);
+  if (oracle->steps == 0) lay(oracle, PLACE_PAGES - RESERVE, RESERVE, ANONYMOUS);
+  for (unsigned n = oracle->steps == 0 ? 20 : 1 + oracle_below(oracle, 6); n > 0; n--)
+    lay_something(oracle);
   for (unsigned n = oracle_below(oracle, 30); n > 0; n--) step(oracle);
   for (unsigned i = 0; i < OWN_VECTORS; i++)
     if (oracle->vectors[i].frames > 0) release(oracle, &oracle->vectors[i]);
