@@ -343,7 +343,15 @@ static void note_frames(struct oracle* oracle, struct oracle_vector* vector) {
   }
 }
 
-enum where { ANYWHERE, KERNELS, RESERVED };
+enum where { ANYWHERE, BORDER, KERNELS, RESERVED };
+
+/* A page after which something else comes: what a hold has to notice in the middle. */
+static unsigned before_border(struct oracle* oracle) {
+  unsigned at = oracle_below(oracle, PLACE_PAGES - RESERVE);
+  while (oracle->pages[at].source == oracle->pages[at + 1].source)
+    at = (at + 1) % (PLACE_PAGES - 1);
+  return at;
+}
 
 static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where where) {
   static const uint32_t all_flags[] = {0, FRAMEVEC_PIN_WRITE, FRAMEVEC_PIN_PARTIAL,
@@ -351,9 +359,10 @@ static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where
   struct oracle_page pages[PLACE_PAGES] = {0};
   const bool kernel = where == KERNELS;
   const unsigned all = kernel ? oracle->kernel_pages : PLACE_PAGES;
-  const unsigned first = where == RESERVED ? PLACE_PAGES - 1 - oracle_below(oracle, RESERVE)
-                                           : oracle_below(oracle, all);
-  unsigned n = 1 + oracle_below(oracle, oracle_below(oracle, 4) == 0 ? 40 : 8);
+  const unsigned first = where == BORDER     ? before_border(oracle)
+                         : where == RESERVED ? PLACE_PAGES - 1 - oracle_below(oracle, RESERVE)
+                                             : oracle_below(oracle, all);
+  unsigned n = (where == BORDER) + 1 + oracle_below(oracle, oracle_below(oracle, 4) == 0 ? 40 : 8);
   if (n > all - first) n = all - first;
   for (unsigned i = 0; i < n; i++)
     pages[i] =
@@ -446,6 +455,7 @@ static void step(struct oracle* oracle) {
       hold(oracle, vector,
            i > 0 && oracle_below(oracle, 2) == 0                      ? RESERVED
            : oracle->kernel_pages > 0 && oracle_below(oracle, 8) == 0 ? KERNELS
+           : oracle_below(oracle, 2) == 0                             ? BORDER
                                                                       : ANYWHERE);
   } else {
     switch (oracle_below(oracle, 4)) {
