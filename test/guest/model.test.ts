@@ -17,7 +17,7 @@ endsBalanced(test);
 const {FRAMEVEC_MODEL_SEED: seed, FRAMEVEC_MODEL_PATH: path, FRAMEVEC_MODEL_REPLAY: replayPath, FRAMEVEC_MODEL_RUNS: runs, FRAMEVEC_MODEL_SHRINK: shrink} = process.env;
 /** Enough for any run, and a bound for making a failure shorter. */
 const LIMIT_MS = 20 * 60_000;
-const numRuns = Number(runs ?? 40);
+const numRuns = Number(runs ?? 25);
 
 test(`${numRuns} sequences of steps at random: the vectors, pagemap, the contents, VmPin and the pin counters are what the model says`, async t => {
   t.timeout(30 * 60_000);

@@ -201,11 +201,13 @@ const create = fc.record({capacity: fc.oneof({weight: 5, arbitrary: fc.integer({
   }));
 
 const pin = fc.record({
-  which, first: place, how: way(fc.oneof({weight: 12, arbitrary: extent}, {weight: 1, arbitrary: fc.integer({min: 500, max: 600})})),
-}).map(({which, first, how}) => vectorCommand(`pin(${which}, ${first * PAGE + how.skew}, ${how.length}${inWords(how)})`, {
+  which, from: place, atBorder: fc.boolean(),
+  how: way(fc.oneof({weight: 12, arbitrary: extent}, {weight: 1, arbitrary: fc.integer({min: 500, max: 600})})),
+}).map(({which, from, atBorder, how}) => vectorCommand(`pin(${which}, ${atBorder ? 'border after ' : ''}${from * PAGE + how.skew}, ${how.length}${inWords(how)})`, {
   run(world, system) {
     const [index, vector] = vectorOf(world, which);
     const {skew, length, write, partial, trouble, turns} = how;
+    const first = atBorder ? world.border(from) : from;
     const verdicts = world.verdicts(vector, first * PAGE + skew, length, write, partial, trouble.kind === 'limit' ? trouble.spare : Infinity);
     const frames = attempt(system, world, verdicts, {...how, index, vector, first, address: page => system.address(page)});
     if (frames > 0) {

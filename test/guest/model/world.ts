@@ -94,6 +94,15 @@ export class World {
     return n;
   }
 
+  /** The first page from there on after which something else comes, or nothing; else that page itself. */
+  border(first: number): number {
+    for (let i = first; i + 1 < ARENA; i++) {
+      const page = this.pages[i];
+      if (page !== undefined && page.source !== this.pages[i + 1]?.source) return i;
+    }
+    return first;
+  }
+
   holdings(): Holding[] {
     return [...this.vectors, ...this.orphans].flatMap(({holds}) => (holds === undefined ? [] : [holds]));
   }
