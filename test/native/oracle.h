@@ -150,7 +150,8 @@ static uint64_t frame_at(struct oracle* oracle, const void* at) {
 static struct framevec_stat stat_of(struct oracle* oracle, struct oracle_vector* vector) {
   struct framevec_stat stat = {.size = sizeof(stat)};
   oracle->steps++;
-  if (call(vector->fd, FRAMEVEC_IOC_STAT, &stat) != 0) found(oracle, "STAT fails: %d", errno);
+  if (call(vector->fd, FRAMEVEC_IOC_STAT, &stat) != 0)
+    found(oracle, "STAT of descriptor %d fails: %d", vector->fd, errno);
   return stat;
 }
 
@@ -244,25 +245,32 @@ static void check_held(struct oracle* oracle, struct oracle_vector* vector) {
   check_bytes(oracle, vector);
 }
 
-/* All frames of the place; kpagecount counts mappings, which no pin and no unpin changes. */
-static void counts_of(struct oracle* oracle, uint64_t frames[PLACE_PAGES],
-                      uint64_t counts[PLACE_PAGES]) {
+/* The frames of the place, and how often they are mapped: no pin and no unpin changes that. */
+struct census {
+  uint64_t frames[PLACE_PAGES], counts[PLACE_PAGES];
+};
+
+static void take_census(struct oracle* oracle, struct census* census) {
+  const off_t at = (off_t)(address(oracle->place) / PAGE * sizeof(uint64_t));
+  if (pread(oracle->pagemap, census->frames, sizeof(census->frames), at) !=
+      (ssize_t)sizeof(census->frames))
+    die("pagemap");
   for (unsigned i = 0; i < PLACE_PAGES; i++) {
-    frames[i] = frame_at(oracle, oracle->place + i * PAGE);
-    counts[i] = frames[i] != 0 ? number_at(oracle->counts, frames[i]) : 0;
+    const enum source source = oracle->pages[i].source;
+    const bool there = census->frames[i] >> 63 && (source == ANONYMOUS || source == SHARED);
+    census->frames[i] = there ? census->frames[i] & ((1ULL << 55) - 1) : 0;
+    census->counts[i] = there ? number_at(oracle->counts, census->frames[i]) : 0;
   }
 }
 
-static void check_counts(struct oracle* oracle, const uint64_t frames[PLACE_PAGES],
-                         const uint64_t counts[PLACE_PAGES], const char* what) {
-  for (unsigned i = 0; i < PLACE_PAGES; i++) {
-    if (oracle->pages[i].source != ANONYMOUS && oracle->pages[i].source != SHARED) continue;
-    const uint64_t frame = frame_at(oracle, oracle->place + i * PAGE);
-    const uint64_t count = frame != 0 ? number_at(oracle->counts, frame) : 0;
-    if (frame == frames[i] && count != counts[i])
+static void check_census(struct oracle* oracle, const struct census* before, const char* what) {
+  struct census after;
+  take_census(oracle, &after);
+  for (unsigned i = 0; i < PLACE_PAGES; i++)
+    if (after.frames[i] == before->frames[i] && after.counts[i] != before->counts[i])
       found(oracle, "%s: frame %llx was mapped %llu times and is mapped %llu times", what,
-            (unsigned long long)frame, (unsigned long long)counts[i], (unsigned long long)count);
-  }
+            (unsigned long long)after.frames[i], (unsigned long long)before->counts[i],
+            (unsigned long long)after.counts[i]);
 }
 
 /* What is in the way of a hold. */
@@ -362,7 +370,8 @@ static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where
   const unsigned first = where == BORDER     ? before_border(oracle)
                          : where == RESERVED ? PLACE_PAGES - 1 - oracle_below(oracle, RESERVE)
                                              : oracle_below(oracle, all);
-  unsigned n = (where == BORDER) + 1 + oracle_below(oracle, oracle_below(oracle, 4) == 0 ? 40 : 8);
+  unsigned n = where == BORDER ? 2 + oracle_below(oracle, 4)
+                               : 1 + oracle_below(oracle, oracle_below(oracle, 4) == 0 ? 40 : 8);
   if (n > all - first) n = all - first;
   for (unsigned i = 0; i < n; i++)
     pages[i] =
@@ -444,9 +453,9 @@ static void release(struct oracle* oracle, struct oracle_vector* vector) {
 }
 
 static void step(struct oracle* oracle) {
-  uint64_t frames[PLACE_PAGES], counts[PLACE_PAGES];
+  struct census before;
   struct oracle_vector* vector = &oracle->vectors[oracle_below(oracle, OWN_VECTORS)];
-  counts_of(oracle, frames, counts);
+  take_census(oracle, &before);
   const char* what = "a hold";
   if (vector->frames == 0) {
     /* What a hold that fails leaves behind, the next one meets: often of memory that it can hold.
@@ -473,7 +482,7 @@ static void step(struct oracle* oracle) {
     }
     if (vector->frames > 0) check_held(oracle, vector);
   }
-  check_counts(oracle, frames, counts, what);
+  check_census(oracle, &before, what);
   if (status_kb("VmPin") != (long)(pinned_frames(oracle) * PAGE / 1024))
     found(oracle, "VmPin is %ld kB, and %u frames are pinned", status_kb("VmPin"),
           pinned_frames(oracle));
