@@ -41,7 +41,7 @@ test(`${wanted} ioctls and more calls at random, from nine threads of three proc
   for (const errno of ['EFAULT', 'EINVAL', 'EBUSY', 'ENODATA', 'ESTALE', 'EPERM', 'ENOTTY', 'E2BIG', 'EBADF', 'ENOSPC']) {
     t.true((outcome.errnos[errno] ?? 0) > 0, `${errno}: ${last}`);
   }
-  t.true(outcome.checked >= wanted / 3, last);
+  t.true(outcome.checked >= Math.min(wanted / 3, 10_000), last);
   // Pins with nothing in their way, with an answer that is lost, a signal, and a limit: each kind has failed. (A signal need not matter.)
   for (const [i, [tries, failed]] of outcome.tries.entries()) t.true(tries > 0 && (failed > 0 || i === 2), last);
   await until('every frame is back', () => framesPinned() === before);
