@@ -129,7 +129,7 @@ static void lay(struct oracle* oracle, unsigned first, unsigned n, enum source s
 static void lay_something(struct oracle* oracle) {
   const unsigned first = oracle_below(oracle, PLACE_PAGES - RESERVE);
   const unsigned n = 1 + oracle_below(oracle, 10), most = PLACE_PAGES - RESERVE - first;
-  const bool ordinary = oracle_below(oracle, 3) == 0;
+  const bool ordinary = oracle_below(oracle, 8) == 0;
   lay(oracle, first, n < most ? n : most,
       ordinary ? ANONYMOUS : (enum source)oracle_below(oracle, KERNEL));
 }
