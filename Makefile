@@ -80,6 +80,8 @@ test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/f
 	@mkdir -p $(@D)
 	$(step) "gcc -m$*: compat" $(test_cc) -m$* -o $@ $<
 
+test/native/build/fuzz: test/native/oracle.h
+
 test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h
 	@mkdir -p $(@D)
 	$(step) "gcc: $*" $(test_cc) -o $@ $<

@@ -4,7 +4,7 @@ import {closeSync, openSync, readFileSync, readlinkSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
 import {
-  type Fields, type IoctlName, MAP, PAGE, PROT, SYS, bytes, close, createVector, errnoName, fieldsOf, ioctl, ioctlAt, mmap, munmap, must, raw, struct,
+  type Fields, type IoctlName, MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, errnoName, fieldsOf, ioctl, ioctlAt, mmap, munmap, must, raw, struct,
 } from './raw.js';
 import {endsBalanced, framesPinned, pagemap, statusFrames} from './oracles.js';
 
@@ -55,8 +55,11 @@ function issue(name: IoctlName, call: (fd: number) => string | number): {result:
   const {on} = valid[name];
   return withVector(vector => {
     if (on === 'pinned') ioctl(vector, 'PIN', {addr: memory, length: 2 * PAGE});
+    const before = ioctl(vector, 'STAT').fields;
     const result = call(on === 'device' ? device : vector);
-    return {result, frames: ioctl(vector, 'STAT').fields.frames ?? -1};
+    const after = ioctl(vector, 'STAT').fields;
+    if (result !== 0 && after.kind !== before.kind) throw new Error(`${name} fails with ${result}, and has changed kind ${before.kind} to ${after.kind}`);
+    return {result, frames: after.frames ?? -1};
   });
 }
 
@@ -267,6 +270,7 @@ for (const [words, bad, expected] of [
   ['a first frame of 2^64 - 1', {first: 2n ** 64n - 1n}, 'EINVAL'],
   ['an array at 0', {pfns: 0n}, 'EFAULT'],
   ['an array in the kernel', {pfns: 0xffff_ffff_8100_0000n}, 'EFAULT'],
+  ['a count that brings first beyond 2^64', {first: 1, count: 2n ** 64n - 1n}, 'EINVAL'],
 ] as const) {
   test(`READ_PFNS refuses ${words}`, t => {
     t.deepEqual(withFields('READ_PFNS', bad), {result: expected, frames: 2});
@@ -303,6 +307,26 @@ test('the time in get_user_pages() is told when asked for, is part of the whole,
     t.true((unpin.gup_ns ?? 0) > 0 && (unpin.gup_ns ?? 0) <= (unpin.call_ns ?? 0));
     t.is(ioctl(fd, 'PIN', {addr: memory, length: 8 * PAGE}).fields.call_ns, 0);
   });
+});
+
+test('the time in get_user_pages() is that of all chunks of a long pin', t => {
+  const frames = 8192;
+  const address = mmap(frames * PAGE);
+  must(SYS.madvise, address, frames * PAGE, MADV.NOHUGEPAGE);
+  const {result, fields} = withVector(fd => ioctl(fd, 'PIN', {addr: address, length: frames * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE | uapi.FRAMEVEC_PIN_TIMING}), frames);
+  t.is(result, 0);
+  t.true((fields.gup_ns ?? 0) > (fields.call_ns ?? 0) / 2, `${fields.gup_ns} of ${fields.call_ns}`);
+  munmap(address, frames * PAGE);
+});
+
+test('read() into memory that ends on the way returns the bytes that it has read', t => {
+  const to = mmap(4 * PAGE);
+  must(SYS.mprotect, to + BigInt(2 * PAGE), 2 * PAGE, PROT.NONE);
+  withVector(fd => {
+    t.is(ioctl(fd, 'PIN', {addr: memory, length: 4 * PAGE}).result, 0);
+    t.is(raw.syscall(SYS.pread64, fd, to, 4 * PAGE, 0), BigInt(2 * PAGE));
+  });
+  munmap(to, 4 * PAGE);
 });
 
 test('a pin whose answer cannot be delivered is undone', t => {

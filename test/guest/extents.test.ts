@@ -3,8 +3,8 @@ import {closeSync, openSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
 import {type BackingName, HAS_THP, backings} from './backings.js';
-import {MAP, PAGE, SYS, close, createVector, ioctl, mmap, munmap, must, raw} from './raw.js';
-import {endsBalanced} from './oracles.js';
+import {MADV, MAP, PAGE, SYS, bytes, close, createVector, ioctl, mmap, munmap, must, raw} from './raw.js';
+import {endsBalanced, framesPinned, pageFlags, pagemap, statusFrames} from './oracles.js';
 
 endsBalanced(test);
 
@@ -128,3 +128,51 @@ test('without an array for numbers the counts alone are told, and nobody needs a
   close(vector);
   munmap(address, 4 * PAGE);
 });
+
+test('a vector that has held a huge page holds scattered pages at the same address, and each is a run of its own', t => {
+  const huge = 2 ** 21;
+  const place = mmap(2 * huge);
+  const address = (place + BigInt(huge - 1)) & -BigInt(huge);
+  raw.syscall(SYS.madvise, address, huge, MADV.HUGEPAGE);
+  bytes(address, huge).fill(1);
+  const vector = createVector(device, 512);
+  t.is(ioctl(vector, 'PIN', {addr: address, length: huge, flags: uapi.FRAMEVEC_PIN_WRITE}).result, 0);
+  t.is(ioctl(vector, 'UNPIN').result, 0);
+
+  // Filled backwards, so that hardly any two follow each other; and the range ends before the block does.
+  const fd = Number(must(SYS.memfd_create, Buffer.from('scattered\0'), 0));
+  must(SYS.ftruncate, fd, 300 * PAGE);
+  for (let i = 299; i >= 0; i--) must(SYS.pwrite64, fd, new Uint8Array(1), 1, i * PAGE);
+  mmap(huge, {at: address, flags: MAP.SHARED | MAP.FIXED, fd});
+  const before = framesPinned();
+  const {result, fields} = ioctl(vector, 'PIN', {addr: address, length: huge, flags: uapi.FRAMEVEC_PIN_WRITE | uapi.FRAMEVEC_PIN_PARTIAL});
+  t.deepEqual([result, fields.frames], [0, 300]);
+  const expected = runsOf(pagemap(address, 300));
+  t.true(expected.length > 1);
+  t.deepEqual(extents(vector), {runs: expected, next: 300});
+  t.is(ioctl(vector, 'UNPIN').result, 0);
+  t.deepEqual([framesPinned() - before, statusFrames('VmPin')], [0, 0]);
+  close(vector);
+  close(fd);
+  munmap(place, 2 * huge);
+});
+
+for (const [words, advice] of [['scattered pages', MADV.NOHUGEPAGE], ['a huge page', MADV.HUGEPAGE]] as const) {
+  test(`${words}: unpin marks dirty what was pinned for write, and nothing else`, t => {
+    const dirty = 1n << 4n;
+    const huge = 2 ** 21;
+    const place = mmap(2 * huge);
+    const address = (place + BigInt(huge - 1)) & -BigInt(huge);
+    raw.syscall(SYS.madvise, address, huge, advice);
+    bytes(address, huge).fill(1);
+    const vector = createVector(device, 512);
+    for (const [flags, expected] of [[0, 0n], [uapi.FRAMEVEC_PIN_WRITE, dirty]] as const) {
+      t.is(ioctl(vector, 'PIN', {addr: address, length: huge, flags}).result, 0);
+      t.is(ioctl(vector, 'UNPIN').result, 0);
+      // Of a huge page, the first of its pages has the mark.
+      t.is(pageFlags(pagemap(address, 1)[0] ?? 0n) & dirty, expected);
+    }
+    close(vector);
+    munmap(place, 2 * huge);
+  });
+}

@@ -4,9 +4,10 @@
  * what has to come of it.
  */
 import {execFileSync, spawnSync} from 'node:child_process';
-import {existsSync, readFileSync, readdirSync, writeFileSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {ivshmemMemory} from './ivshmem.js';
 import {errnoName} from './raw.js';
 import {endsBalanced, framesPinned, statusFrames, until} from './oracles.js';
 
@@ -26,15 +27,6 @@ function tries(sequence: string, ...more: string[]): Try[] {
   const {status, stdout, stderr} = spawnSync(PROGRAM, [sequence, ...more], {encoding: 'utf8'});
   if (status !== 0) throw new Error(`fail_nth ${sequence}: ${stderr}`);
   return stdout.split('\n').filter(Boolean).map(line => JSON.parse(line) as Try);
-}
-
-/** The memory of ivshmem-plain: frames that the kernel has to map before it can touch them. */
-function bar(): string {
-  const device = readdirSync('/sys/bus/pci/devices').map(name => `/sys/bus/pci/devices/${name}`)
-    .find(path => readFileSync(`${path}/vendor`, 'utf8').trim() === '0x1af4' && readFileSync(`${path}/device`, 'utf8').trim() === '0x1110');
-  if (device === undefined) throw new Error('the VM has no ivshmem-plain');
-  writeFileSync(`${device}/enable`, '1');
-  return `${device}/resource2`;
 }
 
 /**
@@ -98,7 +90,7 @@ if (!existsSync('/proc/self/fail-nth')) {
   for (const [name, expected] of Object.entries(sequences)) {
     test.serial(`${name}: whichever allocation or copy fails, nothing stays pinned or charged, and the next try succeeds`, async t => {
       const before = framesPinned();
-      const all = tries(name, ...(expected.bar === true ? [bar()] : []));
+      const all = tries(name, ...(expected.bar === true ? [ivshmemMemory()] : []));
       const {failed, counts} = judged(all);
       for (const [errno, least] of Object.entries(expected.least)) {
         t.true((counts[errno] ?? 0) >= least, `${errno} ${counts[errno] ?? 0} times`);

@@ -1,8 +1,9 @@
 /*
- * fuzz [IOCTLS [SEED [SECONDS]]]: calls that nobody would make, from several threads of several
- * processes at once, on vectors that they share. It ends well unless a process dies; whether all of
- * it was well, the kernel's log, the pin counters and VmPin tell. Prints the seed first, and a line
- * of JSON last: how many calls came to what.
+ * fuzz BAR [IOCTLS [SEED [SECONDS]]]: calls that nobody would make, from several threads of several
+ * processes at once, on vectors that they share; and beside them a process that shares nothing and
+ * checks every answer (oracle.h). It ends well unless a process dies or an answer is wrong; whether
+ * all of it was well, the kernel's log, the pin counters and VmPin tell. Prints the seed first, and
+ * a line of JSON last: how many calls came to what. BAR is the file of a PCI device's memory.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include "common.h"
+#include "oracle.h"
 
 #define PROCESSES 3
 #define THREADS 3
@@ -23,6 +25,9 @@
 #define SLOTS 16
 #define SLOT (256 * PAGE)
 #define ARENA (SLOTS * SLOT)
+/* Above the arena, where nothing is to be had: a read of a whole vector may begin at its last page.
+ */
+#define BEYOND (16UL << 20)
 #define ERRNOS 160
 #define LARGE_IN 100000
 
@@ -38,6 +43,7 @@ struct thread {
 };
 
 static struct totals* totals;
+static struct oracle* oracle;
 static int device;
 static atomic_int vectors[VECTORS];
 /* Memory and aperture mappings come and go here and nowhere else. */
@@ -347,6 +353,8 @@ static void look_at_fdinfo(struct thread* thread) {
   close(fd);
 }
 
+static bool wrong(void) { return __atomic_load_n(oracle->finding, __ATOMIC_ACQUIRE) != 0; }
+
 /* What else is done, the ioctls shall meet; it takes most of a sanitizing kernel's time. */
 static void* work(void* arg) {
   struct thread* thread = arg;
@@ -368,7 +376,7 @@ static void* work(void* arg) {
       look_at_fdinfo(thread);
     else if (once_in(thread, 4))
       child(thread);
-    if (i % 256 == 0 && time(NULL) > deadline) break;
+    if (i % 256 == 0 && (time(NULL) > deadline || wrong())) break;
   }
   return NULL;
 }
@@ -396,24 +404,52 @@ static int process(unsigned index, uint64_t seed) {
   return 0;
 }
 
+/* At its own pace, for as long as the others are at work. */
+static int checking_process(const char* bar, uint64_t seed) {
+  const unsigned long least = wanted / 3 < 10000 ? wanted / 3 : 10000;
+  oracle_begin(oracle, device, bar, seed);
+  do oracle_round(oracle);
+  while (time(NULL) <= deadline &&
+         (oracle->steps < least || atomic_load(&totals->ioctls) < wanted));
+  return 0;
+}
+
+/* Who has found something waits with what it has, and is not waited for. */
+static int end_of(pid_t pid) {
+  int status;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (wrong()) {
+      fprintf(stderr, "%s\n", oracle->finding);
+      return 1;
+    }
+    usleep(10000);
+  }
+  return status;
+}
+
 int main(int argc, char** argv) {
-  wanted = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000;
+  if (argc < 2) die("fuzz BAR [IOCTLS [SEED [SECONDS]]]");
+  wanted = argc > 2 ? strtoul(argv[2], NULL, 0) : 20000;
   const uint64_t seed =
-      argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
-  deadline = time(NULL) + (argc > 3 ? atol(argv[3]) : 2400);
+      argc > 3 ? strtoull(argv[3], NULL, 0) : (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
+  const time_t began = time(NULL);
+  deadline = began + (argc > 4 ? atol(argv[4]) : 2400);
   printf("seed %llu\n", (unsigned long long)seed);
   fflush(stdout);
 
   device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) die(FRAMEVEC_DEVICE);
   totals = mmap(NULL, sizeof(*totals), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  arena = mmap(NULL, ARENA + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  oracle = mmap(NULL, sizeof(*oracle), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  arena = mmap(NULL, ARENA + BEYOND, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   room = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (totals == MAP_FAILED || arena == MAP_FAILED || room == MAP_FAILED) die("mmap");
+  if (totals == MAP_FAILED || oracle == MAP_FAILED || arena == MAP_FAILED || room == MAP_FAILED)
+    die("mmap");
   read_only = room;
   last = room + 2 * PAGE;
   /* No access rather than no mapping: a stack could come to lie in a hole. */
-  if (mprotect(read_only, PAGE, PROT_READ) != 0 || mprotect(last + PAGE, PAGE, PROT_NONE) != 0)
+  if (mprotect(arena + ARENA, BEYOND, PROT_NONE) != 0 ||
+      mprotect(read_only, PAGE, PROT_READ) != 0 || mprotect(last + PAGE, PAGE, PROT_NONE) != 0)
     die("mprotect");
   for (int i = 0; i < COMMON; i++) vectors[i] = create(device, 1200);
 
@@ -423,6 +459,9 @@ int main(int argc, char** argv) {
     if (pids[i] < 0) die("fork");
     if (pids[i] == 0) _exit(process(i, seed));
   }
+  const pid_t checker = fork();
+  if (checker < 0) die("fork");
+  if (checker == 0) _exit(checking_process(argv[1], seed));
   int worst = 0;
   for (unsigned i = 0; i < PROCESSES; i++) {
     int status;
@@ -431,6 +470,12 @@ int main(int argc, char** argv) {
       fprintf(stderr, "process %u ended with status 0x%x\n", i, (unsigned)status);
       worst = 1;
     }
+  }
+  const int status = end_of(checker);
+  if (status != 0) {
+    fprintf(stderr, "the process that checks ended with status 0x%x, %ld s after the start\n",
+            (unsigned)status, (long)(time(NULL) - began));
+    worst = 1;
   }
   printf("{\"calls\":%lu,\"ioctls\":%lu,\"succeeded\":%lu,\"pages\":%lu,\"pfns\":%lu,\"errnos\":{",
          atomic_load(&totals->calls), atomic_load(&totals->ioctls), atomic_load(&totals->succeeded),
@@ -441,6 +486,9 @@ int main(int argc, char** argv) {
     if (count > 0)
       printf("%s\"%s\":%lu", any++ ? "," : "", i == 0 ? "other" : strerrorname_np(i), count);
   }
-  puts("}}");
+  printf("},\"checked\":%lu,\"tries\":[", oracle->steps);
+  for (int i = 0; i < TROUBLES; i++)
+    printf("%s[%lu,%lu]", i > 0 ? "," : "", oracle->tries[i], oracle->failed[i]);
+  puts("]}");
   return worst;
 }

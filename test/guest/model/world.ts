@@ -7,16 +7,21 @@ import {PAGE, PROT} from '../raw.js';
 
 /** Where everything happens: frames of address space. */
 export const ARENA = 1200;
+/** In the arena, where no other step comes: memory that can always be pinned. */
+export const RESERVE = {first: 1150, count: 12};
 /** Frames of the file that is mapped, shared and privately; its mappings may go beyond. */
 export const FILE = 24;
 
-export type Source = 'anonymous' | 'shared' | 'private' | 'aperture';
+/** Pages of the device's BAR that each caching mode has to itself: no page is ever mapped in two modes. */
+export const BAR = 64;
+
+export type Source = 'anonymous' | 'shared' | 'private' | 'aperture' | 'uncached' | 'combining';
 
 /** A frame of the arena that is mapped. */
 export interface Mapped {
   source: Source;
   prot: number;
-  /** Which frame of the file or of the aperture. */
+  /** Which frame of the file, of the aperture, or of the part of the BAR that is mapped in this way. */
   offset: number;
   /** Its protection has been changed since it was mapped. */
   reprotected: boolean;
@@ -24,7 +29,7 @@ export interface Mapped {
 
 /** A frame that a vector holds. */
 export interface Held {
-  /** Its content in `World.contents`: the frame number, or, of the aperture, minus the offset and one. */
+  /** Its content in `World.contents`: the frame number, or, of device memory, what `deviceKey` returns. */
   key: bigint;
   pfn: bigint;
   /** Where in the arena the process must still see this very frame; nowhere after munmap, or where the kernel does not promise it. */
@@ -38,9 +43,11 @@ export interface Holding {
   write: boolean;
   gotRef: boolean;
   stale: boolean;
+  /** Its frames have a struct page, so the vector can be converted to pages. */
+  hasPages: boolean;
   offset: number;
   length: number;
-  /** Where it was pinned. */
+  /** Where it was pinned; beyond the arena for memory that is not in it. */
   first: number;
   frames: Held[];
 }
@@ -55,8 +62,9 @@ export interface Vector {
 /** What PIN has to say. */
 export interface Verdict {
   result: string | number;
-  reason: number;
-  /** The first frame of the arena that is not held. */
+  /** `'any'`: there is one, but the model does not know which. */
+  reason: number | 'any';
+  /** The first frame of the range's place that is not held. */
   failed: number | undefined;
   frames: number;
 }
@@ -68,10 +76,12 @@ export class World {
   readonly orphans = new Set<Vector>();
   /** Those of fork that are alive, the eldest first. */
   readonly children: number[] = [];
-  /** The bytes of every frame that is held, and of the aperture's that were ever seen. */
+  /** The vector that a pin was last tried with: some steps choose it, so that a vector is used again after a pin that failed. */
+  last: Vector | undefined;
+  /** The bytes of every frame that is held, and of the device frames that were ever seen. */
   readonly contents = new Map<bigint, Uint8Array>();
-  /** The aperture's frame numbers, as they were first told. */
-  readonly aperture = new Map<number, bigint>();
+  /** The numbers of device frames by their keys, as they were first told. */
+  readonly devices = new Map<bigint, bigint>();
   forks = 0;
 
   /** How many of up to `count` frames from `first` are alike in what is asked. */
@@ -82,6 +92,15 @@ export class World {
       if (page === undefined || !alike(page)) break;
     }
     return n;
+  }
+
+  /** The first page from there on after which something else comes, or nothing; else that page itself. */
+  border(first: number): number {
+    for (let i = first; i + 1 < ARENA; i++) {
+      const page = this.pages[i];
+      if (page !== undefined && page.source !== this.pages[i + 1]?.source) return i;
+    }
+    return first;
   }
 
   holdings(): Holding[] {
@@ -102,7 +121,7 @@ export class World {
   /** Where the content of a frame of the arena is kept, if it is; `pfn` is what pagemap says. */
   keyAt(index: number, pfn: bigint): bigint {
     const page = this.pages[index];
-    return page?.source === 'aperture' ? apertureKey(page.offset) : pfn;
+    return page !== undefined && isDevice(page) ? deviceKey(page.source, page.offset) : pfn;
   }
 
   /** The mappings of a range have changed: snapshots of it are stale. */
@@ -152,7 +171,7 @@ export class World {
    */
   written(index: number, copiesProtected: boolean): void {
     const page = this.pages[index];
-    if (page === undefined || page.source === 'shared' || page.source === 'aperture') return;
+    if (page === undefined || page.source === 'shared' || isDevice(page)) return;
     if (!copiesProtected) return;
     for (const holding of this.holdings()) {
       if (holding.write && !page.reprotected) continue;
@@ -160,37 +179,46 @@ export class World {
     }
   }
 
-  /** What PIN says of bytes [addr, addr + length) of the arena. */
-  verdict(vector: Vector, addr: number, length: number, write: boolean, partial: boolean): Verdict {
+  /**
+   * What PIN says of bytes [addr, addr + length) of the arena, if that many frames may still be charged. More than one answer: of two
+   * obstacles in the range, the one that the mappings show may be told before the one that only the attempt meets.
+   */
+  verdicts(vector: Vector, addr: number, length: number, write: boolean, partial: boolean, spare = Infinity): Verdict[] {
     const first = Math.floor(addr / PAGE);
     const asked = Math.floor((addr + length - 1) / PAGE) - first + 1;
-    const refusal = (result: string, reason: number = uapi.FRAMEVEC_REASON_NONE, failed?: number): Verdict => ({result, reason, failed, frames: 0});
-    if (asked > vector.capacity) return refusal('EINVAL');
-    if (vector.holds !== undefined) return refusal('EBUSY');
+    if (asked > vector.capacity) return [refusal('EINVAL')];
+    if (vector.holds !== undefined) return [refusal('EBUSY')];
 
-    const kinds = (page: Mapped): boolean => page.source === 'aperture';
     let reason: number = uapi.FRAMEVEC_REASON_NONE;
     let frames = 0;
     for (; frames < asked; frames++) {
       const page = this.pages[first + frames];
       const before = frames > 0 ? this.pages[first + frames - 1] : undefined;
       if (page === undefined) reason = uapi.FRAMEVEC_REASON_NO_MAPPING;
-      else if (before !== undefined && kinds(before) !== kinds(page)) reason = uapi.FRAMEVEC_REASON_KIND_CHANGES;
+      else if (before !== undefined && isDevice(before) !== isDevice(page)) reason = uapi.FRAMEVEC_REASON_KIND_CHANGES;
       else if (write && (page.prot & PROT.WRITE) === 0) reason = uapi.FRAMEVEC_REASON_NOT_WRITABLE;
       else if (!write && (page.prot & PROT.READ) === 0) reason = uapi.FRAMEVEC_REASON_NOT_READABLE;
       if (reason !== uapi.FRAMEVEC_REASON_NONE) break;
     }
     // That much the mappings tell; the rest only the attempt.
-    if (reason === uapi.FRAMEVEC_REASON_NONE || (partial && frames > 0)) {
-      const reachable = this.run(first, frames, page => !beyondFile(page));
-      if (reachable < frames) {
-        frames = reachable;
-        reason = uapi.FRAMEVEC_REASON_END_OF_FILE;
-      }
+    const start = this.pages[first];
+    const charged = start === undefined || isDevice(start) ? frames : Math.min(frames, spare);
+    const reachable = this.run(first, charged, page => !beyondFile(page) && cachingOf(page) === cachingOf(start));
+    const obstacle = this.pages[first + reachable];
+    const met = obstacle !== undefined && beyondFile(obstacle) ? uapi.FRAMEVEC_REASON_END_OF_FILE : uapi.FRAMEVEC_REASON_KIND_CHANGES;
+    if (partial) {
+      if (charged < frames) reason = uapi.FRAMEVEC_REASON_MEMLOCK;
+      if (reachable < charged) reason = met;
+      if (frames > 0 && charged === 0) return [refusal('ENOMEM', reason, first)];
+      if (reachable === 0) return [refusal('EFAULT', reason, first)];
+      return [{result: 0, reason, failed: reason === uapi.FRAMEVEC_REASON_NONE ? undefined : first + reachable, frames: reachable}];
     }
-    if (reason === uapi.FRAMEVEC_REASON_NONE) return {result: 0, reason, failed: undefined, frames};
-    if (!partial || frames === 0) return refusal('EFAULT', reason, first + frames);
-    return {result: 0, reason, failed: first + frames, frames};
+    const refusals: Verdict[] = [];
+    if (reason !== uapi.FRAMEVEC_REASON_NONE) refusals.push(refusal('EFAULT', reason, first + frames));
+    if (charged < frames) refusals.push(refusal('ENOMEM', uapi.FRAMEVEC_REASON_MEMLOCK, first));
+    else if (reachable < charged) refusals.push(refusal('EFAULT', met, first + reachable));
+    if (refusals.length > 0) return charged < frames ? refusals.slice(0, 1) : refusals;
+    return [{result: 0, reason, failed: undefined, frames}];
   }
 
   fork(): void {
@@ -224,9 +252,23 @@ function eachHeld(world: World, first: number, count: number, use: (held: Held) 
   }
 }
 
+export function refusal(result: string, reason: Verdict['reason'] = uapi.FRAMEVEC_REASON_NONE, failed?: number): Verdict {
+  return {result, reason, failed, frames: 0};
+}
 
-export function apertureKey(offset: number): bigint {
-  return -BigInt(offset) - 1n;
+export function isDevice(page: Mapped): boolean {
+  return page.source === 'aperture' || page.source === 'uncached' || page.source === 'combining';
+}
+
+/** Device memory of one caching mode only can be in a vector; the aperture is cached like all memory. */
+function cachingOf(page: Mapped | undefined): string {
+  return page?.source === 'uncached' || page?.source === 'combining' ? page.source : 'cached';
+}
+
+/** Never a frame number. */
+export function deviceKey(source: Source | 'kernel', offset: number): bigint {
+  const kind = ['aperture', 'uncached', 'combining', 'kernel'].indexOf(source) + 1;
+  return -BigInt(kind * 100_000 + offset);
 }
 
 export function beyondFile(page: Mapped): boolean {
