@@ -318,7 +318,9 @@ test('a report is quoted by its headline, not by its stack trace', (t) => {
 
 // How a run ends
 
-const WELL: Evidence = {event: 'finished', started: true, commandStatus: 0, failure: undefined, findings: [], log: '', timeout: 600};
+const WELL: Evidence = {
+  event: 'finished', started: true, commandStatus: 0, bootFailure: undefined, moduleFailure: undefined, qemuFailure: undefined, findings: [], log: '', timeout: 600,
+};
 
 test("the command's own status is the run's", (t) => {
   t.deepEqual(judge({...WELL, commandStatus: 7}), {ending: 'command', status: 7, reason: undefined});
@@ -336,7 +338,7 @@ test('a panic, a module that did not load, a time limit and Ctrl-C each have a s
   t.like(judge({...nothing, findings}), {status: EXIT.guestDied, reason: 'the kernel panicked: Fatal exception'});
   const cause = scanLog('[ 0.9] list_del corruption. next is NULL\n[ 0.9] Call Trace:\n[ 1.0] Kernel panic - not syncing: Fatal exception\n');
   t.like(judge({...nothing, findings: cause}), {reason: 'the kernel panicked: Fatal exception, after: list_del corruption. next is NULL'});
-  t.like(judge({...nothing, failure: "insmod: can't insert"}), {status: EXIT.moduleNotLoaded, reason: "a module did not load: insmod: can't insert"});
+  t.like(judge({...nothing, moduleFailure: "insmod: can't insert"}), {status: EXIT.moduleNotLoaded, reason: "a module did not load: insmod: can't insert"});
   t.like(judge({...nothing, event: 'time-limit', timeout: 15}), {status: EXIT.timeLimit, reason: 'the command did not end within 15 s (--timeout)'});
   t.like(judge({...nothing, event: 'time-limit', started: false}), {reason: 'the boot did not end within 600 s (--timeout)'});
   t.is(judge({...nothing, event: 'interrupted'}).status, EXIT.interrupted);

@@ -49,9 +49,9 @@ export function qemuArguments(machine: Machine): string[] {
     ...share('out', GUEST.outTag, machine.out),
     ...['-device', 'virtio-serial-pci,id=streams'],
     ...['-chardev', `socket,id=stdout,fd=${STREAM_FD.stdout}`],
-    ...['-device', machine.terminal ? 'virtconsole,chardev=stdout,nr=0' : `virtserialport,chardev=stdout,nr=1,name=${GUEST.stdoutPort}`],
+    ...['-device', machine.terminal ? 'virtconsole,chardev=stdout,nr=0' : `virtserialport,chardev=stdout,nr=1,name=${GUEST.portPrefix}stdout`],
     ...['-chardev', `socket,id=stderr,fd=${STREAM_FD.stderr}`],
-    ...['-device', `virtserialport,chardev=stderr,nr=2,name=${GUEST.stderrPort}`],
+    ...['-device', `virtserialport,chardev=stderr,nr=2,name=${GUEST.portPrefix}stderr`],
     ...machine.extra,
   ];
 }
