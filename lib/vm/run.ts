@@ -4,6 +4,7 @@ import {copyFileSync, existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Cache, cacheDirectory, isHiddenInGuest} from './cache.js';
+import {knownFrequency, noteFrequency} from './clock.js';
 import {EndMark} from './end-mark.js';
 import {EXIT, VmError, messageOf} from './errors.js';
 import {BOOT_FAILED, FILES, commandScript, guestEnvironment, initScript, type Terminal} from './guest.js';
@@ -70,6 +71,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       cpus: options.cpus ?? DEFAULTS.cpus,
       image: setup.kernel.image,
       initramfs: setup.initramfs,
+      tscFrequency: knownFrequency(setup.cache),
       append: [setup.kernel.commandLine, options.append].filter(Boolean).join(' '),
       extra: options.qemu ?? [],
       kernelLog: run.kernelLog,
@@ -204,6 +206,10 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, q
   }
   if (options.log !== undefined) {
     copyLog(run.kernelLog, options.log);
+  }
+
+  if (setup.accel.accel === 'tcg' && !options.icount) {
+    noteFrequency(setup.cache, log);
   }
 
   const started = report(FILES.started);
