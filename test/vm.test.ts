@@ -9,6 +9,7 @@ import test from 'ava';
 import {objection} from '../lib/vm/accel.js';
 import {findPayload} from '../lib/vm/bzimage.js';
 import {Cache, cacheDirectory, isHiddenInGuest} from '../lib/vm/cache.js';
+import {measuredFrequency} from '../lib/vm/clock.js';
 import {cpio} from '../lib/vm/cpio.js';
 import {isStaticElf} from '../lib/vm/elf.js';
 import {checkConfig} from '../lib/vm/debug-kernel.js';
@@ -137,6 +138,13 @@ test('the guest is told what says how programs behave, and no secrets', (t) => {
       npm_config_loglevel: 'warn',
       NODE_AUTH_TOKEN: 'x',
       npm_config__authToken: 'x',
+      npm_config_https_proxy: 'scheme://user:x@proxy.example',
+      npm_config_key: 'x',
+      npm_config_otp: 'x',
+      npm_package_config_key: 'x',
+      NODE_PRIVATE_KEY: 'x',
+      FRAMEVEC_API_KEY: 'x',
+      FRAMEVEC_FUZZ: '100',
       SSH_AUTH_SOCK: '/x',
       MAKEFLAGS: '-j2 --jobserver-auth=3,4',
       UNSET: undefined,
@@ -148,6 +156,7 @@ test('the guest is told what says how programs behave, and no secrets', (t) => {
     NO_COLOR: '1',
     NODE_OPTIONS: '--expose-gc',
     npm_config_loglevel: 'warn',
+    FRAMEVEC_FUZZ: '100',
     MINE: 'yes',
     FRAMEVEC_VM: '1',
     FRAMEVEC_RUN: '/run/framevec/out',
@@ -163,6 +172,7 @@ const MACHINE: Machine = {
   cpus: 2,
   image: '/cache/vmlinux',
   initramfs: '/cache/initramfs',
+  tscFrequency: 2_596_125,
   append: 'hugepages=8',
   extra: ['-device', 'edu'],
   kernelLog: '/cache/a,b/kernel.log',
@@ -200,6 +210,19 @@ test('counted time has one CPU, whatever was asked for', (t) => {
   t.is(after(args, '-smp'), '1');
   t.is(after(args, '-icount'), 'shift=0,sleep=off');
   t.is(after(args, '-accel'), 'tcg,thread=single');
+});
+
+test("the emulated guest is told the frequency of this machine's counter, unless its time is counted in instructions", (t) => {
+  t.regex(kernelCommandLine(MACHINE), / tsc_early_khz=2596125 /);
+  t.notRegex(kernelCommandLine({...MACHINE, tscFrequency: undefined}), /tsc_early_khz/);
+  t.notRegex(kernelCommandLine({...MACHINE, icount: true}), /tsc_early_khz/);
+  t.notRegex(kernelCommandLine({...MACHINE, accel: 'kvm'}), /tsc_early_khz/);
+});
+
+test('the frequency is what a guest measured over a second, not what it measured first', (t) => {
+  const log = '[    0.052000] tsc: Detected 120.070 MHz processor\n';
+  t.is(measuredFrequency(log), undefined);
+  t.is(measuredFrequency(`${log}[    4.208142] tsc: Refined TSC clocksource calibration: 2596.125 MHz\n`), 2_596_125);
 });
 
 test('stdout is a terminal in the guest only when asked for', (t) => {
@@ -244,6 +267,9 @@ const HEALTHY = `
 [    2.100000] framevec: module verification failed: signature and/or required key missing - tainting kernel
 [    3.000000] traps: node[71] general protection fault ip:7f2f sp:7ffc error:0 in libc.so.6[7f2f+155000]
 [    3.100000] node[72]: segfault at 0 ip 0000000000401136 sp 00007ffd error 4 in a.out[401000+1000]
+[    3.150000] EXT4-fs (vda): mounted filesystem with ordered data mode. Opts: errors=remount-ro. Quota mode: none.
+[    3.160000] leaky[73]: a program says that it leaked memory
+[    3.170000] systemd-udevd[74]: a descriptor was leaked
 [    3.200000] Memory failure: 0x1234: recovery action for dirty LRU page: Recovered
 [    4.842299] framevec-end-e90b57705c41d42efc5c57e565c40fff
 `;
@@ -258,6 +284,14 @@ for (const [kind, line] of [
   ['bug', 'BUG: kernel NULL pointer dereference, address: 0000000000000008'],
   ['bug', 'kernel BUG at mm/slub.c:435!'],
   ['bug', 'BUG: Bad page state in process node  pfn:12345'],
+  ['bug', 'mm/pgtable-generic.c:50: bad pmd ffff888004c3a000(80000000b6a000e7)'],
+  ['bug', 'mm/memory.c:512: bad pte 00000000'],
+  ['bug', 'get_swap_device: Bad swap file entry 3ffffffffffff'],
+  ['file system', 'EXT4-fs error (device vda): ext4_lookup:1858: inode #2: comm node: deleted inode referenced: 12'],
+  ['file system', 'BTRFS error (device vdb): parent transid verify failed on logical 30 mirror 1'],
+  ['file system', 'XFS (vdb): Metadata corruption detected at xfs_agf_verify+0xd9/0x110'],
+  ['file system', 'VFS: Busy inodes after unmount of vdb. Self-destruct in 5 seconds.  Have a nice day...'],
+  ['leak', 'unregister_netdevice: waiting for lo to become free. Usage count = 2'],
   ['bug', 'BUG: Bad rss-counter state mm:00000000a type:MM_ANONPAGES val:1'],
   ['oops', 'Oops: 0002 [#1] PREEMPT SMP NOPTI'],
   ['oops', 'general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1] PREEMPT SMP'],
@@ -318,7 +352,9 @@ test('a report is quoted by its headline, not by its stack trace', (t) => {
 
 // How a run ends
 
-const WELL: Evidence = {event: 'finished', started: true, commandStatus: 0, failure: undefined, findings: [], log: '', timeout: 600};
+const WELL: Evidence = {
+  event: 'finished', started: true, commandStatus: 0, bootFailure: undefined, moduleFailure: undefined, qemuFailure: undefined, findings: [], log: '', timeout: 600,
+};
 
 test("the command's own status is the run's", (t) => {
   t.deepEqual(judge({...WELL, commandStatus: 7}), {ending: 'command', status: 7, reason: undefined});
@@ -336,14 +372,26 @@ test('a panic, a module that did not load, a time limit and Ctrl-C each have a s
   t.like(judge({...nothing, findings}), {status: EXIT.guestDied, reason: 'the kernel panicked: Fatal exception'});
   const cause = scanLog('[ 0.9] list_del corruption. next is NULL\n[ 0.9] Call Trace:\n[ 1.0] Kernel panic - not syncing: Fatal exception\n');
   t.like(judge({...nothing, findings: cause}), {reason: 'the kernel panicked: Fatal exception, after: list_del corruption. next is NULL'});
-  t.like(judge({...nothing, failure: "insmod: can't insert"}), {status: EXIT.moduleNotLoaded, reason: "a module did not load: insmod: can't insert"});
+  t.like(judge({...nothing, moduleFailure: "insmod: can't insert"}), {status: EXIT.moduleNotLoaded, reason: "a module did not load: insmod: can't insert"});
   t.like(judge({...nothing, event: 'time-limit', timeout: 15}), {status: EXIT.timeLimit, reason: 'the command did not end within 15 s (--timeout)'});
   t.like(judge({...nothing, event: 'time-limit', started: false}), {reason: 'the boot did not end within 600 s (--timeout)'});
   t.is(judge({...nothing, event: 'interrupted'}).status, EXIT.interrupted);
+  t.like(judge({...nothing, started: false, bootFailure: 'the overlay'}), {status: EXIT.guestDied, reason: 'the boot failed: the overlay'});
+  t.like(judge({...nothing, qemuFailure: 'QEMU was ended by SIGKILL'}), {
+    status: EXIT.runner, ending: 'qemu-died', reason: 'QEMU was ended by SIGKILL before the command ended; dmesg tells if this machine ran out of memory',
+  });
   t.like(judge({...nothing, log: '[ 1.0] reboot: Restarting system\n'}), {
     status: EXIT.guestDied,
     reason: 'the guest went down before the command ended; its last word was: reboot: Restarting system',
   });
+});
+
+test('a command that ended well is no success until its output was passed on', (t) => {
+  const reason = 'the output of the command (status 0) did not end within 600 s (--timeout)';
+  t.like(judge({...WELL, event: 'time-limit'}), {status: EXIT.timeLimit, reason});
+  t.is(judge({...WELL, event: 'interrupted'}).status, EXIT.interrupted);
+  t.is(judge({...WELL, event: 'gone'}).status, EXIT.guestDied);
+  t.is(judge({...WELL, event: 'gone', qemuFailure: 'QEMU was ended by signal 15'}).status, EXIT.runner);
 });
 
 test('the mark that ends a stream never shows, wherever the pieces are cut', (t) => {

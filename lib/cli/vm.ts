@@ -1,10 +1,13 @@
 /** `framevec vm`: a command in a disposable VM with a real kernel and the module. */
 import {writeFileSync} from 'node:fs';
 import {Command, InvalidArgumentError, Option} from 'commander';
-import {EXIT, VmError} from '../vm/errors.js';
+import {EXIT, VmError, messageOf} from '../vm/errors.js';
 import {DEFAULT_KERNEL, KERNEL_NAMES} from '../vm/kernels.js';
-import {DEFAULTS, type VmResult} from '../vm/options.js';
+import {DEFAULTS, type Ending, type VmResult} from '../vm/options.js';
+import type * as vmRunner from '../vm/index.js';
 import {isName, splitWords} from '../vm/shell.js';
+
+type Runner = typeof vmRunner;
 
 interface VmFlags {
   kernel: string;
@@ -26,21 +29,25 @@ interface VmFlags {
   checkModule?: boolean;
   install?: boolean;
   refresh?: boolean;
+  clean?: true | 'all';
   quiet?: boolean;
 }
 
 const HELP = `
-The command sees this machine's own files, can change none of them, and runs as root. Files for the host go
-to the directory in $FRAMEVEC_RUN. Everything that a run needs is kept in $FRAMEVEC_CACHE (~/.cache/framevec).
+The command sees this machine's own files, can change none of them, and runs as root. Files for the host go to
+the directory in $FRAMEVEC_RUN. Its stdin is the terminal if stdout is one, and empty otherwise. Of the caller's
+environment it gets what says how programs behave (PATH, HOME, TERM, LANG, LC_*, NODE_OPTIONS, FRAMEVEC_*, ...)
+and no other; --env adds to that. Everything that a run needs is kept in $FRAMEVEC_CACHE (~/.cache/framevec).
 
 Exit status:
   the command's own, or
   ${EXIT.kernelComplained}  the command ended well, but the kernel complained (BUG, WARNING, KASAN, lockdep, a leak, ...)
-  ${EXIT.guestDied}  the guest went down: a panic, a reset
+  ${EXIT.guestDied}  the guest went down: a panic, a reset, a boot that failed
   ${EXIT.moduleNotLoaded}  framevec.ko or a module of --with did not load
   ${EXIT.timeLimit}  the time limit
-  ${EXIT.runner}  the runner could not do its part: a program is missing, a kernel cannot be fetched, the build fails
-  ${EXIT.interrupted}  Ctrl-C (three times in a second if the command handles it)
+  ${EXIT.runner}  the runner could not do its part: wrong options, a program is missing, a kernel cannot be fetched,
+       the build fails, a file cannot be written, something killed QEMU
+  ${EXIT.interrupted}  Ctrl-C (three times in a second if the command handles it), SIGTERM or SIGHUP
 
 Examples:
   $ framevec vm --prepare --install            everything that takes long, once
@@ -49,6 +56,7 @@ Examples:
   $ framevec vm --with vivid,n_devs=2 --module-param allow_force=1 -- v4l2-ctl --list-devices
   $ framevec vm --append hugepages=64 --memory 4G -- sh -c 'grep Huge /proc/meminfo'
   $ framevec vm -- bash                        a shell in the guest
+  $ framevec vm --clean                        remove from the cache what no run needs any more
 `;
 
 export function vmCommand(): Command {
@@ -74,6 +82,7 @@ export function vmCommand(): Command {
     .option('--check-module', 'only build the module, with sparse, and show what is wrong with it; status 1 if something is')
     .option('--install', 'install missing programs with apt-get')
     .option('--refresh', 'look for a newer version of the kernel')
+    .addOption(new Option('--clean [all]', "remove superseded kernels, old builds and ended runs from the cache, and say how much that was; with 'all', everything that no run uses now").choices(['all']))
     .option('-q, --quiet', 'say nothing about set-up and machine')
     .addHelpText('after', HELP)
     .action(async (command: string[], flags: VmFlags) => {
@@ -81,82 +90,120 @@ export function vmCommand(): Command {
     });
 }
 
+const say = (text: string): void => void process.stderr.write(`framevec: ${text}\n`);
+
 async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
-  const {checkModuleFor, prepareVm, runVm} = await import('../vm/index.js');
-  const say = (text: string): void => void process.stderr.write(`framevec: ${text}\n`);
+  const runner = await import('../vm/index.js');
+  const stop = new AbortController();
+  const onSignal = (): void => { stop.abort(); };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  signals.forEach((signal) => process.on(signal, onSignal));
+  let json: string | undefined;
+  try {
+    if (flags.json !== undefined) {
+      runner.requireFile('--json', flags.json);
+      json = flags.json;
+    }
+    return await act(runner, command, flags, stop);
+  } catch (error) {
+    const known = error instanceof VmError ? error : runner.fileError(error);
+    const status = known?.status ?? EXIT.runner;
+    if (known === undefined) {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    } else {
+      if (known.details !== '') {
+        process.stderr.write(`${known.details.trimEnd()}\n`);
+      }
+      say(known.message);
+    }
+    if (json !== undefined) {
+      try {
+        writeJson(json, {status, ending: ENDINGS.get(status) ?? 'runner', reason: messageOf(error)});
+      } catch (failure) {
+        say(messageOf(failure));
+      }
+    }
+    return status;
+  } finally {
+    signals.forEach((signal) => process.off(signal, onSignal));
+  }
+}
+
+/** Of a run that did not come to its VM. */
+const ENDINGS: ReadonlyMap<number, Ending> = new Map([[EXIT.interrupted, 'interrupted'], [EXIT.moduleNotLoaded, 'module-not-loaded']]);
+
+async function act(
+  {Cache, Progress, cacheDirectory, checkModuleFor, cleanCache, inWords, prepareVm, runVm}: Runner,
+  command: readonly string[],
+  flags: VmFlags,
+  stop: AbortController,
+): Promise<number> {
+  const progress = flags.quiet ? undefined : (text: string): void => void process.stderr.write(text);
   const setup = {
     kernel: flags.kernel,
     modules: flags.modules,
     module: flags.module,
     install: flags.install,
     refresh: flags.refresh,
-    progress: flags.quiet ? undefined : (text: string): void => void process.stderr.write(text),
+    progress,
+    signal: stop.signal,
   };
-  const stop = new AbortController();
-  const onSignal = (): void => { stop.abort(); };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  try {
-    if (flags.checkModule) {
-      const warnings = await checkModuleFor(setup);
-      tellWarnings(warnings, say);
-      return warnings.length === 0 ? 0 : 1;
-    }
-    if (flags.prepare) {
-      const {kernel, accel, module} = await prepareVm(setup);
-      tellWarnings(module?.warnings ?? [], say);
+  if (flags.clean !== undefined) {
+    const cache = new Cache(cacheDirectory(), new Progress(progress));
+    const {removed, kept} = await cleanCache(cache, flags.clean === 'all');
+    const total = (entries: readonly {bytes: number}[]): string => inWords(entries.reduce((sum, {bytes}) => sum + bytes, 0));
+    for (const [what, entries] of [['removed', removed], ['kept', kept]] as const) {
       if (!flags.quiet) {
-        say(`ready: ${kernel.release}, ${describeAccel(accel.accel, accel.reason)}`);
+        entries.forEach(({name, bytes}) => void process.stdout.write(`${what.padEnd(8)}${inWords(bytes).padStart(10)}  ${name}\n`));
       }
-      return 0;
     }
-    if (command.length === 0) {
-      say('there is no command to run; it stands after --, as in: framevec vm -- node -e 1');
-      return EXIT.runner;
-    }
-
-    signals.forEach((signal) => process.on(signal, onSignal));
-    // Whoever reads the output has gone, as after `| head`: the rest of the command is of no use.
-    process.stdout.on('error', onSignal);
-    const result = await runVm({
-      ...setup,
-      command,
-      memory: flags.memory,
-      cpus: flags.cpus,
-      timeout: flags.timeout,
-      append: flags.append,
-      qemu: flags.qemu,
-      moduleParameters: flags.moduleParam,
-      with: flags.with,
-      env: flags.env,
-      icount: flags.icount,
-      out: flags.out,
-      log: flags.log,
-      stdout: process.stdout,
-      stderr: process.stderr,
-      terminal: process.stdout.isTTY,
-      signal: stop.signal,
-    });
-    tell(result, flags, say);
-    return result.status;
-  } catch (error) {
-    if (!(error instanceof VmError)) {
-      throw error;
-    }
-    if (error.details !== '') {
-      process.stderr.write(`${error.details.trimEnd()}\n`);
-    }
-    say(error.message);
-    if (flags.json !== undefined) {
-      writeJson(flags.json, {status: error.status, ending: 'runner', reason: error.message});
-    }
-    return error.status;
-  } finally {
-    signals.forEach((signal) => process.off(signal, onSignal));
+    process.stdout.write(`${cache.directory}: ${total(removed)} removed, ${total(kept)} kept\n`);
+    return 0;
   }
+  if (flags.checkModule) {
+    const warnings = await checkModuleFor(setup);
+    tellWarnings(warnings);
+    return warnings.length === 0 ? 0 : 1;
+  }
+  if (flags.prepare) {
+    const {kernel, accel, module} = await prepareVm(setup);
+    tellWarnings(module?.warnings ?? []);
+    if (!flags.quiet) {
+      say(`ready: ${kernel.release}, ${describeAccel(accel.accel, accel.reason)}`);
+    }
+    return 0;
+  }
+  if (command.length === 0) {
+    say('there is no command to run; it stands after --, as in: framevec vm -- node -e 1');
+    return EXIT.runner;
+  }
+
+  // Whoever reads the output has gone, as after `| head`: the rest of the command is of no use.
+  process.stdout.on('error', () => { stop.abort(); });
+  const result = await runVm({
+    ...setup,
+    command,
+    memory: flags.memory,
+    cpus: flags.cpus,
+    timeout: flags.timeout,
+    append: flags.append,
+    qemu: flags.qemu,
+    moduleParameters: flags.moduleParam,
+    with: flags.with,
+    env: flags.env,
+    icount: flags.icount,
+    out: flags.out,
+    log: flags.log,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    terminal: process.stdout.isTTY,
+  });
+  tell(result, flags);
+  return result.status;
 }
 
-function tell(result: VmResult, flags: VmFlags, say: (text: string) => void): void {
-  tellWarnings(result.buildWarnings, say);
+function tell(result: VmResult, flags: VmFlags): void {
+  tellWarnings(result.buildWarnings);
   if (result.reason !== undefined) {
     say(`${result.reason}; kernel log: ${result.kernelLog}`);
   }
@@ -172,7 +219,7 @@ function writeJson(path: string, value: object): void {
   writeFileSync(path, `${JSON.stringify(value)}\n`);
 }
 
-function tellWarnings(warnings: readonly string[], say: (text: string) => void): void {
+function tellWarnings(warnings: readonly string[]): void {
   for (const warning of warnings) {
     say(`building the module: ${warning}`);
   }

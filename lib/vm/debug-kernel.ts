@@ -17,6 +17,9 @@ import type {Progress} from './progress.js';
 const CONFIG = fileURLToPath(new URL('../../../test/debug-kernel.config', import.meta.url));
 const SOURCE_PACKAGE = 'linux-source-6.1';
 
+/** The general lock would keep every other run waiting for the better part of an hour. */
+export const DEBUG_LOCK = 'lock-debug-kernel';
+
 /** What a kernel build needs besides what a module build does; the command to be there, or the header. */
 const NEEDS: readonly (readonly [name: string, isThere: () => boolean])[] = [
   ...['flex', 'bison', 'bc'].map((name) => [name, () => findProgram(name) !== undefined] as const),
@@ -64,13 +67,23 @@ export async function buildDebugKernel(cache: Cache, progress: Progress, refresh
   }
 
   requireNeeds();
-  const source = await fetchSource(cache, progress);
-  const id = `${DEBUG_KERNEL}-${source.version}-${config}`;
-  const directory = await cache.entry(cache.path('kernels', id), (temporary) => build(progress, source.archive, temporary), 'lock-debug-kernel');
-  const release = readFileSync(join(directory, 'release'), 'utf8').trim();
-  cache.writeJson(recordPath, {config, release, id} satisfies Record);
-  rmSync(source.archive, {force: true});
-  return {directory, release, id};
+  return await cache.locked(async () => {
+    // Another run may have built it while this one waited.
+    const built = refresh ? undefined : read();
+    if (built !== undefined) {
+      return built;
+    }
+    const source = await fetchSource(cache, progress);
+    const id = `${DEBUG_KERNEL}-${source.version}-${config}`;
+    const directory = cache.path('kernels', id);
+    if (!existsSync(directory)) {
+      await cache.make(directory, (temporary) => build(progress, source.archive, temporary));
+    }
+    const release = readFileSync(join(directory, 'release'), 'utf8').trim();
+    cache.writeJson(recordPath, {config, release, id} satisfies Record);
+    rmSync(source.archive, {force: true});
+    return {directory, release, id};
+  }, DEBUG_LOCK);
 }
 
 function requireNeeds(): void {

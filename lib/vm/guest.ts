@@ -12,8 +12,8 @@ export const GUEST = {
   share: '/run/framevec/run',
   /** What the command may leave files in for the host: $FRAMEVEC_RUN. */
   out: '/run/framevec/out',
-  stdoutPort: 'framevec.stdout',
-  stderrPort: 'framevec.stderr',
+  /** The ports' names: framevec.stdout, framevec.stderr. */
+  portPrefix: 'framevec.',
 } as const;
 
 /** Files in the run's directory: what the host gives the guest, and by which the guest tells how far it came. */
@@ -23,8 +23,13 @@ export const FILES = {
   module: 'framevec.ko',
   started: 'started',
   status: 'status',
-  failure: 'failure',
+  /** Why the command did not begin: the guest could not be set up, or a module did not load. */
+  bootFailure: 'boot-failure',
+  moduleFailure: 'module-failure',
 } as const;
+
+/** How the initramfs begins its last line in the kernel log. There is no directory to write to yet. */
+export const BOOT_FAILED = 'framevec: boot failed: ';
 
 export interface GuestRun {
   command: readonly string[];
@@ -58,6 +63,11 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 finish() {
   # The end of the command's session hung the terminal up.
   [ -z "$terminal" ] || exec 3<>/dev/hvc0
+  # A command that killed every process has killed the relays too. What it wrote before is still in the pipes.
+  for name in $relays; do
+    read -r relay </run/framevec/$name.relay
+    [ -d /proc/$relay ] || relay $name
+  done
   printf %s "$end_mark" >&3
   printf %s "$end_mark" >&4
   echo "$end_mark" >/dev/kmsg
@@ -67,8 +77,9 @@ finish() {
   $box sleep 10
 }
 
+# The file that says what failed, and the words for it.
 fail() {
-  printf '%s\\n' "$1" >$run/${FILES.failure}
+  printf '%s\\n' "$2" >$run/$1
   finish
 }
 
@@ -84,6 +95,22 @@ port() {
     $box sleep 0.1
   done
   return 1
+}
+
+# A port can be opened once only, and a command may open /dev/stdout or /dev/stderr again. So it is given a pipe.
+relays=
+channel() {
+  device=$(port ${GUEST.portPrefix}$1) || fail ${FILES.bootFailure} "the channel for $1 did not appear"
+  $box ln -s "$device" /run/framevec/$1.port
+  $box mkfifo -m 666 /run/framevec/$1
+  relays="$relays $1"
+  relay $1
+}
+
+relay() {
+  $box cat /run/framevec/$1 >/run/framevec/$1.port 3>&- 4>&- 5>&- 6>&- &
+  echo $! >/run/framevec/$1.relay
+  echo -1000 >/proc/$!/oom_score_adj
 }
 
 exec 3>/dev/null 4>/dev/null
@@ -106,18 +133,19 @@ if [ -n "$terminal" ]; then
   exec 3<>/dev/hvc0
   $box stty rows "$rows" cols "$columns" <&3
 else
-  device=$(port ${GUEST.stdoutPort}) || fail 'the channel for stdout did not appear'
-  exec 3>"$device"
+  channel stdout
+  # The first of each pair keeps the pipe a pipe with a reader, also while there is none.
+  exec 5<>/run/framevec/stdout 3>/run/framevec/stdout
 fi
 if [ -n "$terminal" ] && [ -n "$stderr_terminal" ]; then
   exec 4>&3
 else
-  device=$(port ${GUEST.stderrPort}) || fail 'the channel for stderr did not appear'
-  exec 4>"$device"
+  channel stderr
+  exec 6<>/run/framevec/stderr 4>/run/framevec/stderr
 fi
 
 if [ -n "$modules" ]; then
-  $box mount -o bind "$modules" /lib/modules || fail "the kernel's modules are not to be seen in $modules"
+  $box mount -o bind "$modules" /lib/modules || fail ${FILES.bootFailure} "the kernel's modules cannot be seen in $modules"
 fi
 release=$($box uname -r)
 if [ -n "$headers" ] && [ ! -e "/lib/modules/$release/build/Makefile" ]; then
@@ -130,12 +158,12 @@ echo "$up" >$run/${FILES.started}
 if [ -n "$terminal" ]; then
   # A session of its own with the terminal, so that Ctrl-C reaches the command and not this script.
   if [ -n "$stderr_terminal" ]; then
-    $box setsid -c /bin/sh $run/${FILES.command} <&3 >&3 2>&3 3>&- 4>&-
+    $box setsid -c /bin/sh $run/${FILES.command} <&3 >&3 2>&3 3>&- 4>&- 6>&-
   else
-    $box setsid -c /bin/sh $run/${FILES.command} <&3 >&3 2>&4 3>&- 4>&-
+    $box setsid -c /bin/sh $run/${FILES.command} <&3 >&3 2>&4 3>&- 4>&- 6>&-
   fi
 else
-  /bin/sh $run/${FILES.command} </dev/null >&3 2>&4 3>&- 4>&-
+  /bin/sh $run/${FILES.command} </dev/null >&3 2>&4 3>&- 4>&- 5>&- 6>&-
 fi
 echo $? >$run/${FILES.status}
 finish
@@ -156,7 +184,7 @@ export function initScript(run: GuestRun): string {
   const loads = [
     ...(run.moduleParameters === undefined ? [] : [['$box insmod', `$run/${FILES.module}`, ...run.moduleParameters.map(quote)]]),
     ...run.with.map((words) => ['modprobe', ...words.map(quote)]),
-  ].map((words) => `  complaint=$(${words.join(' ')} 2>&1) || fail "$complaint"`);
+  ].map((words) => `  complaint=$(${words.join(' ')} 2>&1) || fail ${FILES.moduleFailure} "$complaint"`);
   return [
     ...Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`),
     'load_modules() {',
@@ -182,17 +210,28 @@ export function commandScript({command, directory, environment}: Pick<GuestRun, 
   ].join('\n');
 }
 
-/** Of the caller's environment, what says how programs should behave; not what speaks of its session, or is secret. */
-const KEPT =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|COLORTERM|COLORFGBG|LANG|LANGUAGE|LC_\w+|TZ|EDITOR|PAGER|NO_COLOR|FORCE_COLOR|CLICOLOR\w*|CI|DEBUG|NODE_\w+|npm_(config|package|lifecycle|node)_\w+|INIT_CWD|FRAMEVEC_\w+|AVA_\w+|UV_\w+|ASAN_OPTIONS|LSAN_OPTIONS|UBSAN_OPTIONS|LD_PRELOAD)$/;
-const SECRET = /(token|_auth|password|passwd|secret)/i;
+/**
+ * Of the caller's environment the guest gets these, and what is framevec's, AVA's and libuv's own. A list, for names cannot be told by
+ * their looks: `npm_config_https_proxy` may hold a password, `npm_config_key` a private key.
+ */
+export const PASSED_ON: readonly string[] = [
+  'PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'TERM', 'COLORTERM', 'COLORFGBG', 'LANG', 'LANGUAGE', 'TZ', 'EDITOR', 'PAGER', 'CI', 'DEBUG',
+  'NO_COLOR', 'FORCE_COLOR', 'CLICOLOR', 'CLICOLOR_FORCE', 'LD_PRELOAD', 'ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS', 'INIT_CWD',
+  'NODE_ENV', 'NODE_OPTIONS', 'NODE_PATH', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_NO_WARNINGS', 'NODE_PENDING_DEPRECATION', 'NODE_V8_COVERAGE',
+  'NODE_DISABLE_COLORS', 'NODE_COMPILE_CACHE', 'NODE_DISABLE_COMPILE_CACHE', 'NODE_EXTRA_CA_CERTS', 'NODE_ICU_DATA', 'NODE_PRESERVE_SYMLINKS',
+  'NODE_PRESERVE_SYMLINKS_MAIN', 'NODE_REDIRECT_WARNINGS',
+  'npm_config_loglevel', 'npm_config_color', 'npm_config_progress', 'npm_config_offline', 'npm_config_nodedir', 'npm_node_execpath',
+  'npm_package_name', 'npm_package_version', 'npm_package_json', 'npm_lifecycle_event',
+];
+const PASSED_ON_PREFIXES = /^(LC|FRAMEVEC|AVA|UV)_\w+$/;
+const SECRET = /(token|auth|passw|secret|_key$|credential)/i;
 
 export function guestEnvironment(
   host: Readonly<Record<string, string | undefined>>,
   added: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const kept = Object.entries(host).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && KEPT.test(entry[0]) && !SECRET.test(entry[0]),
+    (entry): entry is [string, string] => entry[1] !== undefined && (PASSED_ON.includes(entry[0]) || (PASSED_ON_PREFIXES.test(entry[0]) && !SECRET.test(entry[0]))),
   );
   return {...Object.fromEntries(kept), ...added, FRAMEVEC_VM: '1', FRAMEVEC_RUN: GUEST.out};
 }

@@ -6,34 +6,40 @@ import {gzipSync} from 'node:zlib';
 import type {Cache} from './cache.js';
 import {cpio, type Entry} from './cpio.js';
 import {VmError} from './errors.js';
-import {GUEST} from './guest.js';
+import {BOOT_FAILED, GUEST} from './guest.js';
 import type {Kernel} from './kernel.js';
 import {BOOT_MODULES} from './kernels.js';
 import {findStaticBusybox, must, run} from './programs.js';
 import type {Progress} from './progress.js';
 
-const APPLETS = ['sh', 'mount', 'mkdir', 'cp', 'insmod', 'switch_root'];
+const APPLETS = ['sh', 'mount', 'mkdir', 'cp', 'insmod', 'sleep', 'switch_root'];
 
 /**
  * The upper half of the overlay is memory, so a guest can write anywhere and the machine keeps nothing of it. PID 1 itself
  * changes the root: from a child's chroot the kernel's own request for a module would look for modprobe in the initramfs.
  */
 const INIT = `#!/bin/sh
-fail() { echo "framevec: boot failed: $1" >/dev/kmsg; echo b >/proc/sysrq-trigger; }
+fail() {
+  echo "${BOOT_FAILED}$1" >/dev/kmsg
+  # Some kernels print from a thread.
+  sleep 1
+  echo b >/proc/sysrq-trigger
+  sleep 10
+}
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 while read -r module; do
-  insmod "/modules/$module" || fail "module $module"
+  complaint=$(insmod "/modules/$module" 2>&1) || fail "the module $module did not load: \${complaint##*: }"
 done </modules/order
-mount -t 9p -o ro,${GUEST.mountOptions},cache=loose ${GUEST.rootTag} /lower || fail 'the root share'
+mount -t 9p -o ro,${GUEST.mountOptions},cache=loose ${GUEST.rootTag} /lower || fail "this machine's files could not be mounted"
 mount -t tmpfs -o mode=755 upper /upper
 mkdir /upper/data /upper/work
-mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work overlay /root || fail 'the overlay'
+mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work overlay /root || fail 'the overlay could not be mounted'
 mkdir -p /root/proc /root/sys /root/dev /root/run
 mount -t tmpfs -o mode=755 run /root/run
 mkdir -p /root${GUEST.share}
-mount -t 9p -o ${GUEST.mountOptions},cache=none ${GUEST.shareTag} /root${GUEST.share} || fail 'the run share'
+mount -t 9p -o ${GUEST.mountOptions},cache=none ${GUEST.shareTag} /root${GUEST.share} || fail "the run's directory could not be mounted"
 cp /bin/busybox /root${GUEST.busybox}
 mount -o move /proc /root/proc
 mount -o move /sys /root/sys

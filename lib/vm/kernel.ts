@@ -1,10 +1,11 @@
 /** A kernel on the disk, ready to boot and to build for: fetched into the cache, or one that the machine has already. */
-import {existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {existsSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
 import {release as runningRelease} from 'node:os';
 import {basename, dirname, join, resolve} from 'node:path';
 import {findPayload, writeVmlinux} from './bzimage.js';
 import type {Cache} from './cache.js';
-import {VmError} from './errors.js';
+import {removeSuperseded} from './clean.js';
+import {EXIT, VmError} from './errors.js';
 import {buildDebugKernel} from './debug-kernel.js';
 import {DEBUG_KERNEL, DEFAULT_KERNEL, KERNEL_NAMES, findKernelKind, type KernelKind, type Suite} from './kernels.js';
 import {PackageSource, type PackageVersion} from './packages.js';
@@ -82,6 +83,7 @@ async function packagedKernel(cache: Cache, progress: Progress, kind: KernelKind
     }
     const fetched = await fetchKernel(cache, progress, kind);
     cache.writeJson(recordPath, fetched);
+    await removeSuperseded(cache, progress);
     return fetched;
   });
 
@@ -101,7 +103,7 @@ async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): 
   try {
     return await fetchFrom(cache, progress, kind, kind.suite);
   } catch (error) {
-    if (kind.suite.part !== 'updated' || !(error instanceof VmError)) {
+    if (kind.suite.part !== 'updated' || !(error instanceof VmError) || error.status === EXIT.interrupted) {
       throw error;
     }
     // An archive can name a security update that its servers do not have (any more); the release's own kernel stays.
@@ -125,22 +127,20 @@ async function fetchFrom(cache: Cache, progress: Progress, kind: KernelKind, sui
     return {directory, release, packages};
   }
 
-  const temporary = `${final}.part`;
-  rmSync(temporary, {recursive: true, force: true});
-  mkdirSync(temporary, {recursive: true});
-  for (const item of packages) {
-    await progress.step(`fetch ${item.name}`, async () => {
-      const file = await source.download(item, join(temporary, 'download'));
-      await must(`unpacking ${item.name}`, 'dpkg-deb', ['-x', file, temporary]);
-      rmSync(file);
-    });
-  }
-  rmSync(join(temporary, 'download'), {recursive: true, force: true});
-  await progress.step(`prepare ${release}`, () => arrange(temporary, final, release));
-  if (kind.kbuildLibc !== undefined) {
-    await prepareKbuildPrograms(cache, progress, kind.kbuildLibc, temporary, final);
-  }
-  renameSync(temporary, final);
+  await cache.make(final, async (temporary) => {
+    for (const item of packages) {
+      await progress.step(`fetch ${item.name}`, async () => {
+        const file = await source.download(item, join(temporary, 'download'));
+        await must(`unpacking ${item.name}`, 'dpkg-deb', ['-x', file, temporary]);
+        rmSync(file);
+      });
+    }
+    rmSync(join(temporary, 'download'), {recursive: true, force: true});
+    await progress.step(`prepare ${release}`, () => arrange(temporary, final, release));
+    if (kind.kbuildLibc !== undefined) {
+      await prepareKbuildPrograms(cache, progress, kind.kbuildLibc, temporary, final);
+    }
+  });
   return {directory, release, packages};
 }
 

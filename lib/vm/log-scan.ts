@@ -20,12 +20,13 @@ const COMPLAINTS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['lockdep', /\b(possible (circular|recursive) locking|inconsistent lock state|suspicious RCU usage|bad unlock balance|possible irq lock inversion|Invalid wait context|held lock freed|still has locks held)\b|^INFO: trying to register non-static key|lock order detected|lock held when returning to user space/i],
   ['lockup', /^watchdog: BUG: |^BUG: (soft lockup|workqueue lockup)|hard LOCKUP|^rcu: INFO: .*\bstall|^INFO: rcu_.*\bstall/],
   ['hung task', /^INFO: task .* blocked for more than/],
-  ['bug', /^BUG\b|^kernel BUG at|^Bad page (state|map)\b|^Bad rss-counter state/],
+  ['bug', /^BUG\b|^kernel BUG at|^Bad page (state|map)\b|^Bad rss-counter state|^\S+:\d+: bad (pgd|p4d|pud|pmd|pte)\b|\bBad swap (file|offset) entry\b/],
   ['warning', /^WARNING:|^WARNING at\b/],
   ['oops', /^Oops\b|^general protection fault\b|^(divide error|invalid opcode|stack segment|double fault|int3|page fault|alignment check): |^Unable to handle kernel|^traps: PANIC|^PANIC: |^unchecked MSR access error/],
   ['ubsan', /^UBSAN: /],
   ['corruption', /\blist_(add|del)\b.* corruption|^(list_(add|del)|plist|hlist)\b.*(corrupt|should be)|^refcount_t: |\bPoison overwritten\b|\bRedzone overwritten\b|^Slab corruption|\bdouble[- ]free\b|\buse[- ]after[- ]free\b/i],
-  ['leak', /\bleaked\b|^kmemleak: .*\bnew suspected memory leaks|^unreferenced object 0x|\bObjects remaining in\b/i],
+  ['file system', /^(EXT[234]-fs|BTRFS|F2FS-fs|XFS|SQUASHFS|EROFS)\b.*\b(error|critical|corruption)\b|^VFS: Busy inodes after unmount\b|^VFS: .*\bstill in use\b/i],
+  ['leak', /^framevec\b.*\bleaked\b|^unregister_netdevice: waiting for\b|^kmemleak: .*\bnew suspected memory leaks|^unreferenced object 0x|\bObjects remaining in\b/i],
   ['trace', /^Call Trace:/],
 ];
 

@@ -6,23 +6,35 @@ import {VmError} from './errors.js';
 import {findProgram} from './programs.js';
 import {STREAM_FD} from './qemu.js';
 
+export interface QemuEnd {
+  /** What QEMU had to say for itself. */
+  complaints: string;
+  /** Why it ended, if neither the guest nor this process ended it. */
+  failure: string | undefined;
+}
+
 export class QemuProcess {
   private readonly child: ChildProcess;
   private complaints = '';
-  /** Settles with what QEMU had to say for itself, when the process is gone. */
-  readonly gone: Promise<string>;
+  private endedHere = false;
+  /** Settles when the process is gone. */
+  readonly gone: Promise<QemuEnd>;
 
-  constructor(args: readonly string[]) {
+  /** QEMU holds `lock`, a descriptor, as long as it runs. */
+  constructor(args: readonly string[], lock: number) {
     const qemu = findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64';
     // However this process ends, no machine of its own stays behind.
     const setpriv = findProgram('setpriv');
     const [program, ...first] = setpriv === undefined ? [qemu] : [setpriv, '--pdeathsig', 'KILL', qemu];
     // In a process group of its own it does not get the terminal's Ctrl-C: this process decides.
-    this.child = spawn(program, [...first, ...args], {stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], detached: true});
+    this.child = spawn(program, [...first, ...args], {stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', lock], detached: true});
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.complaints += text));
     this.gone = new Promise((resolve, reject) => {
       this.child.on('error', (error) => { reject(new VmError(`QEMU could not be started: ${error.message}`)); });
-      this.child.on('close', () => { resolve(this.complaints.trim()); });
+      this.child.on('close', (status, signal) => {
+        const complaints = this.complaints.trim();
+        resolve({complaints, failure: this.endedHere ? undefined : failureOf(complaints, status, signal)});
+      });
     });
     // Whoever awaits it hears of it; until then it must not end the process.
     this.gone.catch(() => undefined);
@@ -34,10 +46,20 @@ export class QemuProcess {
 
   async end(): Promise<void> {
     if (this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined) {
+      this.endedHere = true;
       this.child.kill('SIGKILL');
     }
     await this.gone;
   }
+}
+
+/** A guest that resets or powers off ends QEMU with status 0 and without a word. */
+function failureOf(complaints: string, status: number | null, signal: NodeJS.Signals | null): string | undefined {
+  if (signal !== null) return `QEMU was ended by ${signal}`;
+  // Of these it ends by itself, with status 0.
+  const asked = /terminating on signal (\d+)/.exec(complaints)?.[1];
+  if (asked !== undefined) return `QEMU was ended by signal ${asked}`;
+  return status === 0 ? undefined : `QEMU failed with status ${status}: ${complaints.split('\n').at(-1)}`;
 }
 
 /** Passes a stream on, in the sink's own pace, up to the mark; true when it came to the mark. */

@@ -1,10 +1,11 @@
 /** framevec.ko for one kernel: built in the cache from a copy of kmod/, so that neither checkout nor package is written to. */
 import {createHash} from 'node:crypto';
-import {cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join, relative} from 'node:path';
 import {MODULE_SOURCES, sourceFiles} from '../module/sources.js';
 import type {Cache} from './cache.js';
+import {removeOldBuilds} from './clean.js';
 import {EXIT, VmError} from './errors.js';
 import type {Kernel} from './kernel.js';
 import {findProgram, must, run} from './programs.js';
@@ -25,9 +26,11 @@ export async function buildModule(cache: Cache, progress: Progress, kernel: Kern
     key.update(file).update('\0').update(readFileSync(join(sources, file))).update('\0');
   }
   const final = cache.path('modules', `${kernel.release}-${key.digest('hex').slice(0, 16)}`);
-  const directory = await cache.entry(final, (temporary) =>
-    progress.step(`build framevec.ko for ${kernel.release}`, () => make(plan, temporary)),
-  );
+  const directory = await cache.entry(final, async (temporary) => {
+    await progress.step(`build framevec.ko for ${kernel.release}`, () => make(plan, temporary));
+    removeIntermediates(temporary);
+    await removeOldBuilds(cache, kernel.release);
+  });
   return {path: join(directory, 'framevec.ko'), warnings: findWarnings(readFileSync(join(directory, LOG), 'utf8'))};
 }
 
@@ -96,6 +99,15 @@ async function make({release, headers, sources, files, makeArguments}: Plan, dir
   if (status !== 0 || !existsSync(join(directory, 'framevec.ko'))) {
     const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? `make ended with status ${status}`;
     throw new VmError(`the module could not be built for ${release}: ${first.trim()}`, undefined, log);
+  }
+}
+
+/** Two thirds of a build: objects, and kbuild's notes for a next build, which there never is. */
+function removeIntermediates(directory: string): void {
+  for (const path of readdirSync(directory, {recursive: true, encoding: 'utf8'})) {
+    if (/(\.o|\.cmd|\.mod|\.mod\.c|\.o\.d)$/.test(path)) {
+      rmSync(join(directory, path), {force: true});
+    }
   }
 }
 

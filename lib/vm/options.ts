@@ -19,6 +19,8 @@ export interface SetupOptions {
   refresh?: boolean | undefined;
   /** Takes the lines about set-up steps; none by default. */
   progress?: ((text: string) => void) | undefined;
+  /** Ends the set-up, and the VM. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface VmOptions extends SetupOptions {
@@ -48,11 +50,9 @@ export interface VmOptions extends SetupOptions {
   stderr?: Writable | undefined;
   /** Give the command a terminal: that of this process. */
   terminal?: boolean | undefined;
-  /** Ends the VM. */
-  signal?: AbortSignal | undefined;
 }
 
-export type Ending = 'command' | 'kernel-complained' | 'guest-died' | 'module-not-loaded' | 'time-limit' | 'interrupted';
+export type Ending = 'command' | 'kernel-complained' | 'guest-died' | 'qemu-died' | 'module-not-loaded' | 'time-limit' | 'interrupted';
 
 export interface VmResult {
   /** What the run as a whole should exit with. */

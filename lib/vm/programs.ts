@@ -2,7 +2,8 @@
 import {spawn} from 'node:child_process';
 import {accessSync, constants, existsSync, readFileSync, readdirSync, statSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
-import {VmError} from './errors.js';
+import {VmError, interruptedError} from './errors.js';
+import {currentWork} from './work.js';
 import type {Progress} from './progress.js';
 import {isStaticElf} from './elf.js';
 
@@ -35,25 +36,75 @@ export interface RunOptions {
   env?: Record<string, string | undefined>;
   /** latin1 keeps every byte of a binary output. */
   encoding?: 'utf8' | 'latin1';
+  /** Open files that the program has as descriptor 3 and up. */
+  descriptors?: readonly number[];
+  /** Not to be ended half way when the work is interrupted, and not cut off from the terminal, where it may ask for a password. */
+  toItsEnd?: boolean;
 }
 
-/** Runs a program to its end; only a program that cannot start is an error. */
+/** How long a program may take to end when it is asked to. */
+const END_MS = 2000;
+
+/**
+ * Runs a program to its end; only a program that cannot start is an error, or work that is interrupted. What it starts in turn holds the
+ * work's locks too, so nobody takes over while a compiler still writes.
+ */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const {locks, signal} = currentWork();
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(interruptedError());
+      return;
+    }
     const path = findProgram(program) ?? program;
+    // In a process group of its own it can be ended together with all that it has started.
+    const group = signal !== undefined && options.toItsEnd !== true;
     const child = spawn(path, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(options.descriptors ?? []), ...locks],
       cwd: options.cwd,
       // One language for every message that is read here.
       env: {...process.env, LC_ALL: 'C.UTF-8', ...options.env},
+      detached: group,
     });
+    const {pid} = child;
+    let timer: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      killGroup(pid, 'SIGTERM');
+      timer = setTimeout(() => { killGroup(pid, 'SIGKILL'); }, END_MS);
+    };
+    if (group) {
+      signal.addEventListener('abort', end, {once: true});
+    }
+    const ended = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+    };
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding(options.encoding ?? 'utf8').on('data', (text: string) => (stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    child.on('error', (error) => { reject(new VmError(`${program} could not be started: ${error.message}`)); });
-    child.on('close', (status) => { resolve({status: status ?? 1, stdout, stderr}); });
+    child.stdout?.setEncoding(options.encoding ?? 'utf8').on('data', (text: string) => (stdout += text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.on('error', (error) => {
+      ended();
+      reject(new VmError(`${program} could not be started: ${error.message}`));
+    });
+    child.on('close', (status) => {
+      ended();
+      if (group && signal.aborted) {
+        reject(interruptedError());
+      } else {
+        resolve({status: status ?? 1, stdout, stderr});
+      }
+    });
   });
+}
+
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It is gone already.
+  }
 }
 
 /** Runs a program that has to succeed; what it printed on stdout. */
@@ -137,7 +188,7 @@ export async function requirePrograms(progress: Progress, {build, install}: {bui
 
   await progress.step(`install ${missing.join(' ')}`, async () => {
     for (const [name = '', ...args] of commands) {
-      await must(`installing ${missing.join(' ')}`, name, args, {env: {DEBIAN_FRONTEND: 'noninteractive'}});
+      await must(`installing ${missing.join(' ')}`, name, args, {env: {DEBIAN_FRONTEND: 'noninteractive'}, toItsEnd: true});
     }
   });
   const still = missingPackages(build);

@@ -1,3 +1,5 @@
+import {EXIT, VmError} from './errors.js';
+
 /** Tells on stderr what a set-up step is and how long it took: one line a step, nothing for a step that was done before. */
 export class Progress {
   constructor(private readonly write: ((text: string) => void) | undefined) {}
@@ -10,7 +12,7 @@ export class Progress {
       this.write?.(`${((performance.now() - start) / 1000).toFixed(1)} s\n`);
       return result;
     } catch (error) {
-      this.write?.('failed\n');
+      this.write?.(error instanceof VmError && error.status === EXIT.interrupted ? 'interrupted\n' : 'failed\n');
       throw error;
     }
   }

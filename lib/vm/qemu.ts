@@ -9,6 +9,8 @@ export interface Machine {
   cpus: number;
   image: string;
   initramfs: string;
+  /** This machine's time stamp counter, in kHz; undefined when it is not known. */
+  tscFrequency: number | undefined;
   /** The caller's own additions to the kernel's command line and to this list. */
   append: string;
   extra: readonly string[];
@@ -23,13 +25,14 @@ export interface Machine {
 /** Descriptors of the child that carry the guest's stdout (or terminal) and stderr. */
 export const STREAM_FD = {stdout: 3, stderr: 4} as const;
 
-export function kernelCommandLine({accel, icount, append}: Pick<Machine, 'accel' | 'icount' | 'append'>): string {
+export function kernelCommandLine({accel, icount, tscFrequency, append}: Pick<Machine, 'accel' | 'icount' | 'tscFrequency' | 'append'>): string {
   return [
     // All of the log, and all that user space writes to it: the end of the run is marked there.
     'console=ttyS0 ignore_loglevel printk.devkmsg=on',
     'panic=-1',
     // An emulated CPU has nothing to mitigate, and its counter is as good as any other clock.
     ...(accel === 'tcg' ? ['tsc=reliable mitigations=off nokaslr'] : []),
+    ...(accel === 'tcg' && !icount && tscFrequency !== undefined ? [`tsc_early_khz=${tscFrequency}`] : []),
     ...(icount ? ['norandmaps random.trust_cpu=off random.trust_bootloader=off nowatchdog'] : []),
     append,
   ]
@@ -49,9 +52,9 @@ export function qemuArguments(machine: Machine): string[] {
     ...share('out', GUEST.outTag, machine.out),
     ...['-device', 'virtio-serial-pci,id=streams'],
     ...['-chardev', `socket,id=stdout,fd=${STREAM_FD.stdout}`],
-    ...['-device', machine.terminal ? 'virtconsole,chardev=stdout,nr=0' : `virtserialport,chardev=stdout,nr=1,name=${GUEST.stdoutPort}`],
+    ...['-device', machine.terminal ? 'virtconsole,chardev=stdout,nr=0' : `virtserialport,chardev=stdout,nr=1,name=${GUEST.portPrefix}stdout`],
     ...['-chardev', `socket,id=stderr,fd=${STREAM_FD.stderr}`],
-    ...['-device', `virtserialport,chardev=stderr,nr=2,name=${GUEST.stderrPort}`],
+    ...['-device', `virtserialport,chardev=stderr,nr=2,name=${GUEST.portPrefix}stderr`],
     ...machine.extra,
   ];
 }

@@ -1,18 +1,20 @@
 /** One run: boot, command, end, and what it all came to. */
 import {randomBytes} from 'node:crypto';
-import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {copyFileSync, existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {isHiddenInGuest} from './cache.js';
+import {Cache, cacheDirectory, isHiddenInGuest} from './cache.js';
+import {knownFrequency, noteFrequency} from './clock.js';
 import {EndMark} from './end-mark.js';
 import {EXIT, VmError, messageOf} from './errors.js';
-import {FILES, commandScript, guestEnvironment, initScript, type Terminal} from './guest.js';
+import {BOOT_FAILED, FILES, commandScript, guestEnvironment, initScript, type Terminal} from './guest.js';
 import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
-import {QemuProcess, passOn} from './machine.js';
+import {QemuProcess, passOn, type QemuEnd} from './machine.js';
 import {checkParameters} from './module.js';
 import {DEFAULTS, type Ending, type VmOptions, type VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
-import {endRun, newRun, type RunDirectory} from './runs.js';
+import {requireDirectory, requireFile} from './outputs.js';
+import {endRun, newRun, noteUses, type RunDirectory} from './runs.js';
 import {prepareVm, type Setup} from './setup.js';
 import {HostTerminal} from './terminal.js';
 
@@ -22,6 +24,9 @@ const LOG_END_MS = 5000;
 /** And the last output, once the machine is gone. */
 const LAST_OUTPUT_MS = 2000;
 
+/** setTimeout() takes no more, and fires at once when it is asked for more. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1;
+
 export async function runVm(options: VmOptions): Promise<VmResult> {
   if (options.command.length === 0) {
     throw new VmError('there is no command to run; it stands after --');
@@ -30,20 +35,20 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
   if (isHiddenInGuest(directory)) {
     throw new VmError(`the working directory ${directory} is not seen in the guest, which has a file system of its own there`);
   }
-  const setup = await Promise.race([prepareVm(options), ...(options.signal ? [aborted(options.signal).then(failInterrupted)] : [])]);
-  if (setup.module !== undefined) {
-    await checkParameters(setup.module.path, options.moduleParameters ?? []);
-  }
-  const run = newRun(setup.cache);
+  if (options.out !== undefined) requireDirectory('--out', options.out);
+  if (options.log !== undefined) requireFile('--log', options.log);
+  const cache = new Cache(cacheDirectory());
+  const run = await newRun(cache);
   try {
+    const setup = await prepareVm(options);
+    noteUses(run, setup.uses);
+    if (setup.module !== undefined) {
+      await checkParameters(setup.module.path, options.moduleParameters ?? []);
+    }
     return await boot(options, setup, run, directory);
   } finally {
     endRun(run);
   }
-}
-
-function failInterrupted(): never {
-  throw new VmError('interrupted while setting up; what was done is kept', EXIT.interrupted);
 }
 
 /** What ended the wait: both streams came to their mark, QEMU went away, the time was up, somebody wanted it. */
@@ -52,7 +57,6 @@ type Event = 'finished' | 'gone' | 'time-limit' | 'interrupted';
 async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directory: string): Promise<VmResult> {
   const start = performance.now();
   const out = options.out === undefined ? run.out : resolve(options.out);
-  mkdirSync(out, {recursive: true});
   const terminal: Terminal | undefined = options.terminal
     ? {rows: process.stdout.rows || 24, columns: process.stdout.columns || 80, stderr: process.stderr.isTTY}
     : undefined;
@@ -67,6 +71,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       cpus: options.cpus ?? DEFAULTS.cpus,
       image: setup.kernel.image,
       initramfs: setup.initramfs,
+      tscFrequency: knownFrequency(setup.cache),
       append: [setup.kernel.commandLine, options.append].filter(Boolean).join(' '),
       extra: options.qemu ?? [],
       kernelLog: run.kernelLog,
@@ -74,6 +79,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       out,
       terminal: terminal !== undefined,
     }),
+    run.lock.descriptor,
   );
   const host = terminal && new HostTerminal(qemu.stream('stdout'), () => existsSync(join(run.share, FILES.started)));
   const timer = new AbortController();
@@ -88,7 +94,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
     const event = await Promise.race([
       finished.then((ended): Event | Promise<Event> => (ended ? 'finished' : qemu.gone.then((): Event => 'gone'))),
       qemu.gone.then((): Event => 'gone'),
-      sleep<Event>((options.timeout ?? DEFAULTS.timeout) * 1000, 'time-limit', {signal: timer.signal}),
+      timeIsUp(options.timeout ?? DEFAULTS.timeout, timer.signal).then((): Event => 'time-limit'),
       ...(host ? [host.interrupted.then((): Event => 'interrupted')] : []),
       ...(options.signal ? [aborted(options.signal).then((): Event => 'interrupted')] : []),
     ]);
@@ -98,7 +104,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
     await qemu.end();
     // What is left of the output is still passed on, but a reader that has stopped reading must not keep this from ending.
     await Promise.race([streams, sleep(LAST_OUTPUT_MS, undefined, {ref: false})]);
-    return conclude(options, setup, run, {event, complaints: await qemu.gone, out, start});
+    return conclude(options, setup, run, {event, qemu: await qemu.gone, out, start});
   } finally {
     timer.abort();
     host?.restore();
@@ -134,6 +140,13 @@ function writeGuestFiles(
   writeFileSync(join(share, FILES.command), commandScript(guest), {mode: 0o600});
   if (module !== undefined) {
     copyFileSync(module.path, join(share, FILES.module));
+  }
+}
+
+async function timeIsUp(seconds: number, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + seconds * 1000;
+  for (let left = end - performance.now(); left > 0; left = end - performance.now()) {
+    await sleep(Math.min(left, LONGEST_SLEEP_MS), undefined, {signal});
   }
 }
 
@@ -174,12 +187,12 @@ function readLog(path: string): string {
 
 interface Outcome {
   event: Event;
-  complaints: string;
+  qemu: QemuEnd;
   out: string;
   start: number;
 }
 
-function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, complaints, out, start}: Outcome): VmResult {
+function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, qemu, out, start}: Outcome): VmResult {
   const report = (name: string): string | undefined => {
     try {
       return readFileSync(join(run.share, name), 'utf8').trim();
@@ -188,11 +201,15 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, c
     }
   };
   const log = readLog(run.kernelLog);
-  if (event === 'gone' && log === '' && complaints !== '') {
-    throw new VmError(`QEMU could not run the VM: ${complaints.split('\n').at(-1)}`, undefined, complaints);
+  if (event === 'gone' && log === '' && qemu.failure !== undefined && qemu.complaints !== '') {
+    throw new VmError(`QEMU could not run the VM: ${qemu.complaints.split('\n').at(-1)}`, undefined, qemu.complaints);
   }
   if (options.log !== undefined) {
     copyLog(run.kernelLog, options.log);
+  }
+
+  if (setup.accel.accel === 'tcg' && !options.icount) {
+    noteFrequency(setup.cache, log);
   }
 
   const started = report(FILES.started);
@@ -200,7 +217,17 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, c
   const findings = scanLog(log);
   const commandStatus = status === undefined || status === '' ? undefined : Number(status);
   return {
-    ...judge({event, started: started !== undefined, commandStatus, failure: report(FILES.failure), findings, log, timeout: options.timeout ?? DEFAULTS.timeout}),
+    ...judge({
+      event,
+      started: started !== undefined,
+      commandStatus,
+      bootFailure: report(FILES.bootFailure) ?? bootFailureIn(log),
+      moduleFailure: report(FILES.moduleFailure),
+      qemuFailure: qemu.failure,
+      findings,
+      log,
+      timeout: options.timeout ?? DEFAULTS.timeout,
+    }),
     commandStatus,
     accel: options.icount ? 'tcg' : setup.accel.accel,
     accelReason: options.icount ? 'counted time needs it' : setup.accel.reason,
@@ -212,6 +239,11 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, c
     bootSeconds: started === undefined ? undefined : Number(started),
     out,
   };
+}
+
+function bootFailureIn(log: string): string | undefined {
+  const line = log.split('\n').map(withoutStamp).find((text) => text.startsWith(BOOT_FAILED));
+  return line?.slice(BOOT_FAILED.length);
 }
 
 function copyLog(from: string, to: string): void {
@@ -226,8 +258,11 @@ export interface Evidence {
   event: Event;
   started: boolean;
   commandStatus: number | undefined;
-  /** What the guest's init could not do. */
-  failure: string | undefined;
+  /** What kept the guest from coming to the command, in its own words. */
+  bootFailure: string | undefined;
+  moduleFailure: string | undefined;
+  /** Why QEMU ended, if the guest did not end it. */
+  qemuFailure: string | undefined;
   findings: readonly Finding[];
   log: string;
   timeout: number;
@@ -235,9 +270,10 @@ export interface Evidence {
 
 /** The verdict, from everything that is known at the end. A command's own failure counts before the kernel's complaints. */
 export function judge(evidence: Evidence): {ending: Ending; status: number; reason: string | undefined} {
-  const {event, started, commandStatus, failure, findings, log, timeout} = evidence;
+  const {event, started, commandStatus, bootFailure, moduleFailure, qemuFailure, findings, log, timeout} = evidence;
   const complaint = headline(findings);
-  if (commandStatus !== undefined) {
+  // Only then all of the command's output was passed on, too.
+  if (commandStatus !== undefined && event === 'finished') {
     if (complaint === undefined) {
       return {ending: 'command', status: commandStatus, reason: undefined};
     }
@@ -254,10 +290,13 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
     const cause = complaint === undefined || complaint === panic ? '' : `, after: ${complaint.text}`;
     return {ending: 'guest-died', status: EXIT.guestDied, reason: `the kernel panicked: ${panic.text.replace(/^Kernel panic - (not syncing: )?/, '')}${cause}`};
   }
-  if (failure !== undefined) {
-    return {ending: 'module-not-loaded', status: EXIT.moduleNotLoaded, reason: `a module did not load: ${failure}`};
+  if (moduleFailure !== undefined) {
+    return {ending: 'module-not-loaded', status: EXIT.moduleNotLoaded, reason: `a module did not load: ${moduleFailure}`};
   }
-  const where = started ? 'the command' : 'the boot';
+  if (bootFailure !== undefined && !started) {
+    return {ending: 'guest-died', status: EXIT.guestDied, reason: `the boot failed: ${bootFailure}`};
+  }
+  const what = commandStatus !== undefined ? `the output of the command (status ${commandStatus})` : started ? 'the command' : 'the boot';
   switch (event) {
     case 'interrupted':
       return {ending: 'interrupted', status: EXIT.interrupted, reason: 'interrupted'};
@@ -265,14 +304,17 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
       return {
         ending: 'time-limit',
         status: EXIT.timeLimit,
-        reason: `${where} did not end within ${timeout} s (--timeout)${complaint === undefined ? '' : `; the kernel said: ${complaint.text}`}`,
+        reason: `${what} did not end within ${timeout} s (--timeout)${complaint === undefined ? '' : `; the kernel said: ${complaint.text}`}`,
       };
     default: {
+      if (qemuFailure !== undefined) {
+        return {ending: 'qemu-died', status: EXIT.runner, reason: `${qemuFailure} before ${what} ended; dmesg tells if this machine ran out of memory`};
+      }
       const last = log.split('\n').map(withoutStamp).filter(Boolean).at(-1) ?? 'nothing';
       return {
         ending: 'guest-died',
         status: EXIT.guestDied,
-        reason: `the guest went down before ${where} ended; its last word was: ${complaint?.text ?? last}`,
+        reason: `the guest went down before ${what} ended; its last word was: ${complaint?.text ?? last}`,
       };
     }
   }

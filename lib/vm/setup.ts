@@ -1,4 +1,5 @@
 /** Everything that has to be there before a boot. Each part is skipped when it was done before. */
+import {dirname, relative} from 'node:path';
 import {arch} from 'node:process';
 import {chooseAccel, type Accel} from './accel.js';
 import {Cache, cacheDirectory} from './cache.js';
@@ -10,6 +11,7 @@ import {buildModule, checkModule, type BuiltModule} from './module.js';
 import type {SetupOptions} from './options.js';
 import {requirePrograms} from './programs.js';
 import {Progress} from './progress.js';
+import {interruptible} from './work.js';
 
 export interface Setup {
   cache: Cache;
@@ -17,24 +19,29 @@ export interface Setup {
   module: BuiltModule | undefined;
   initramfs: string;
   accel: Accel;
+  /** Of the cache, by the paths in it. */
+  uses: readonly string[];
 }
 
-export async function prepareVm(options: SetupOptions): Promise<Setup> {
-  const module = options.module ?? true;
-  const {cache, progress, kernel} = await prepareKernel(options, module);
-  return {
-    cache,
-    kernel,
-    initramfs: await makeInitramfs(cache, progress, kernel),
-    accel: await chooseAccel(cache, kernel.image),
-    module: module ? await buildModule(cache, progress, kernel) : undefined,
-  };
+export function prepareVm(options: SetupOptions): Promise<Setup> {
+  return interruptible(options.signal, () => prepare(options));
+}
+
+async function prepare(options: SetupOptions): Promise<Setup> {
+  const {cache, progress, kernel} = await prepareKernel(options, options.module ?? true);
+  const initramfs = await makeInitramfs(cache, progress, kernel);
+  const accel = await chooseAccel(cache, kernel.image);
+  const module = (options.module ?? true) ? await buildModule(cache, progress, kernel) : undefined;
+  const uses = [kernel.modulesRoot, dirname(initramfs), ...(module === undefined ? [] : [dirname(module.path)])].map((path) => relative(cache.directory, path));
+  return {cache, kernel, initramfs, accel, module, uses};
 }
 
 /** What compiler and sparse have to say about the module, for one kernel. */
-export async function checkModuleFor(options: SetupOptions): Promise<string[]> {
-  const {cache, progress, kernel} = await prepareKernel(options, true);
-  return await checkModule(cache, progress, kernel);
+export function checkModuleFor(options: SetupOptions): Promise<string[]> {
+  return interruptible(options.signal, async () => {
+    const {cache, progress, kernel} = await prepareKernel(options, true);
+    return await checkModule(cache, progress, kernel);
+  });
 }
 
 async function prepareKernel(options: SetupOptions, build: boolean): Promise<{cache: Cache; progress: Progress; kernel: Kernel}> {
@@ -42,8 +49,9 @@ async function prepareKernel(options: SetupOptions, build: boolean): Promise<{ca
     throw new VmError(`the VM runner knows x86-64 only, and this is ${arch}`);
   }
   const progress = new Progress(options.progress);
+  // Asked first, for it takes no time: whether there is a place for all that follows.
+  const cache = new Cache(cacheDirectory(), progress);
   await requirePrograms(progress, {build, install: options.install ?? false});
-  const cache = new Cache(cacheDirectory());
   const kernel = await findKernel(cache, progress, {
     name: options.kernel ?? DEFAULT_KERNEL,
     modules: options.modules,

@@ -22,7 +22,9 @@ export class HostTerminal {
       if (chunk.includes(CTRL_C)) {
         // A command may have its own use for the key. Before there is one, nobody has.
         const now = performance.now();
-        presses = [...presses.filter((time) => now - time < WITHIN_MS), now];
+        // Keys that were pressed in haste come together.
+        const pressed = chunk.filter((byte) => byte === CTRL_C);
+        presses = [...presses.filter((time) => now - time < WITHIN_MS), ...Array.from(pressed, () => now)];
         if (!hasStarted() || presses.length >= KEYS) {
           interrupt();
           return;
