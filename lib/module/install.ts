@@ -55,6 +55,8 @@ export async function installModule(options: InstallOptions, progress: Progress)
   const others = activeKernels().map(({kernel}) => kernel).filter((kernel) => kernel !== release && hasHeaders(kernel));
   const kernels = [release, ...new Set(others)];
 
+  // dkms and depmod write with the caller's.
+  process.umask(0o022);
   const signals = new Interruption();
   try {
     rmSync(STAGING, {recursive: true, force: true});

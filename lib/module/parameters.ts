@@ -57,14 +57,12 @@ export function parametersIn(text: string): string[] {
 /** The file with these parameters in the place of those that it has; every other line stays. */
 export function withParameters(text: string, parameters: readonly string[]): string {
   const lines = joined(text);
+  const rest = lines.replace(OPTIONS, '');
+  const found = lines.search(OPTIONS);
+  const place = found === -1 ? rest.length : found;
+  const before = rest.slice(0, place);
   const line = parameters.length === 0 ? '' : `options framevec ${parameters.join(' ')}\n`;
-  let placed = false;
-  const replaced = lines.replace(OPTIONS, () => {
-    if (placed) return '';
-    placed = true;
-    return line;
-  });
-  return placed ? replaced : `${replaced}${replaced === '' || replaced.endsWith('\n') ? '' : '\n'}${line}`;
+  return `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${line}${rest.slice(place)}`;
 }
 
 /** `later` overrides `earlier` name by name. */
