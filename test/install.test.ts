@@ -69,7 +69,7 @@ memory.close();
 `;
 
 test('a new user installs the package and the module, is told that all is well, pins, and uninstalls without a trace', async (t) => {
-  t.timeout(45 * 60_000);
+  t.timeout(65 * 60_000);
   writeFileSync(join(installation.directory, 'example.mjs'), EXAMPLE);
   await installation.run(t, SCRIPT);
   const read = (name: string): string => installation.read(name);

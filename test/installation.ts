@@ -48,7 +48,7 @@ depmod
 /usr/lib/systemd/systemd-udevd --daemon
 framevec=node_modules/.bin/framevec
 # The rest of the machine is another's, and may change meanwhile.
-all() { find /etc/udev /etc/modprobe.d /etc/modules-load.d /etc/depmod.d /usr/src /var/lib/dkms /lib/modules ! -name 'modules.*' ! -name 'mok.*' | sort; }
+all() { find /etc/udev /etc/modprobe.d /etc/modules-load.d /usr/src /var/lib/dkms /lib/modules ! -name 'modules.*' ! -name 'mok.*' | sort; }
 step() {
   name=$1; shift
   "$@" >"$FRAMEVEC_RUN/$name.out" 2>"$FRAMEVEC_RUN/$name.err"
@@ -88,7 +88,7 @@ export class Installation {
     writeFileSync(join(directory, 'package.json'), '{"name": "user", "private": true}\n');
     writeFileSync(join(directory, 'script'), preamble(debs) + script);
     execFileSync('npm', ['install', '--ignore-scripts', `./${filename}`], {cwd: directory, env: environment, stdio: ['ignore', 'ignore', 'pipe']});
-    const vm = spawnSync(process.execPath, [MAIN, 'vm', '--no-module', '--quiet', '--timeout', '2400', '--out', join(directory, 'out'), '--', 'sh', 'script'], {cwd: directory, env: environment, encoding: 'utf8'});
+    const vm = spawnSync(process.execPath, [MAIN, 'vm', '--no-module', '--quiet', '--timeout', '3600', '--out', join(directory, 'out'), '--', 'sh', 'script'], {cwd: directory, env: environment, encoding: 'utf8'});
     t.is(vm.status, 0, `${vm.stdout}${vm.stderr}`);
   }
 

@@ -14,7 +14,7 @@ interface InstallFlags {
 }
 
 export function moduleCommand(): Command {
-  const command = new Command('module').description('install the kernel module on this machine with dkms, remove it, or say how it stands').addHelpText('after', `
+  const command = new Command('module').description('install the kernel module on this machine with dkms, remove it, or show its status').addHelpText('after', `
 Examples:
   $ sudo npx framevec module install --boot
   $ npx framevec module status
@@ -33,7 +33,7 @@ Examples:
 /dev/framevec is root's; where there is a group framevec, its members may open it too (mode 0660).
 A kernel under Secure Boot loads it once dkms's key is enrolled: docs/install.md.
 
-An earlier installation is replaced when the new module is built, and restored if that does not load.
+The installed module is replaced only after the new one has been built, and restored if the new one does not load.
 Its parameters and whether it is loaded at boot stay, unless an option changes them.
 
 Examples:
@@ -53,9 +53,12 @@ Examples:
     }));
   command
     .command('uninstall')
-    .description('unload the module and remove all that an installation has brought')
+    .description('unload the module and remove everything the installation added')
     .option('--json', 'print what was removed as one line of JSON')
     .addHelpText('after', `
+Directories in /usr/src and files in /etc that framevec did not write stay. If modprobe would still find a framevec.ko
+afterwards, the command fails and names the file.
+
 Examples:
   $ sudo npx framevec module uninstall
 `)

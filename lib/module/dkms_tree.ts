@@ -80,32 +80,34 @@ export async function depmod(kernels: Iterable<string>): Promise<void> {
   }
 }
 
-/** Removes files below /lib/modules, the directories that are empty then, and the modules from depmod's index. */
-export async function removeModuleFiles(files: readonly ModuleFile[]): Promise<void> {
+/** Removes files below /lib/modules, and the directories that are empty then; depmod is the caller's. */
+export function removeModuleFiles(files: readonly ModuleFile[]): void {
   for (const {kernel, path} of files) {
     rmSync(path);
     for (let directory = dirname(path); directory !== join(KERNELS, kernel) && names(directory).length === 0; directory = dirname(directory)) {
       rmdirSync(directory);
     }
   }
-  await depmod(files.map(({kernel}) => kernel));
 }
 
 /** Removes what dkms keeps of a version, and what it installed of it, without dkms. */
 export async function sweepVersion(version: string): Promise<void> {
   const active = activeKernels().filter((one) => one.version === version);
-  await removeModuleFiles(moduleFiles().filter(({kernel}) => active.some((one) => one.kernel === kernel)));
+  const files = moduleFiles().filter(({kernel}) => active.some((one) => one.kernel === kernel));
+  removeModuleFiles(files);
   for (const {link} of active) rmSync(link);
   rmSync(join(OURS, version), {recursive: true, force: true});
   removeIfEmpty();
+  await depmod(files.map(({kernel}) => kernel));
 }
 
 /** dkms does not know of these any more. */
 export async function sweepRest(): Promise<string[]> {
   const files = moduleFiles();
-  await removeModuleFiles(files);
+  removeModuleFiles(files);
   for (const name of names(OURS)) rmSync(join(OURS, name), {recursive: true});
   removeIfEmpty();
+  await depmod(files.map(({kernel}) => kernel));
   return files.map(({path}) => path);
 }
 

@@ -1,7 +1,7 @@
 /** What is installed before an installation begins: kept aside, and put back if the new one fails. */
-import {cpSync, existsSync, rmSync} from 'node:fs';
+import {cpSync, rmSync} from 'node:fs';
 import {dirname, join} from 'node:path';
-import {depmod, dkmsPaths, moduleFiles} from './dkms_tree.js';
+import {depmod, dkmsPaths, moduleFiles, removeModuleFiles} from './dkms_tree.js';
 import {FILES, makeDirectory} from './files.js';
 import {isThere, ourTrees} from './source_tree.js';
 
@@ -27,12 +27,13 @@ export class Earlier {
 
   /** Removes what is there now, and puts back what was kept. */
   async restore(): Promise<void> {
-    const kernels = moduleFiles().map(({kernel}) => kernel);
+    const files = moduleFiles();
+    removeModuleFiles(files);
     for (const path of everything(this.tree)) rmSync(path, {recursive: true});
     for (const path of this.paths) {
       makeDirectory(dirname(path));
       cpSync(join(this.directory, path), path, COPY);
     }
-    await depmod([...kernels, ...moduleFiles().map(({kernel}) => kernel)].filter((kernel) => existsSync(join('/lib/modules', kernel))));
+    await depmod([...files, ...moduleFiles()].map(({kernel}) => kernel));
   }
 }

@@ -101,7 +101,8 @@ export async function installModule(options: InstallOptions, progress: Progress)
     }
   } finally {
     signals.end();
-    rmSync(STAGING, {recursive: true, force: true});
+    // What was interrupted may still write there for a moment.
+    rmSync(STAGING, {recursive: true, force: true, maxRetries: 10, retryDelay: 100});
   }
 
   const node = deviceNode();
