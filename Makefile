@@ -30,9 +30,12 @@ nodedir      := $(if $(wildcard $(node_headers)/node_api.h),--nodedir=$(abspath 
 native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec.h
 raw_src     := test/native/raw.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
-ts_src      := $(shell find lib test -name '*.ts') tsconfig.json
+ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/browser/tsconfig.json
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages
+# What a failed recipe began to write is not what was asked for.
+.DELETE_ON_ERROR:
+
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -41,7 +44,11 @@ all: build
 report_page := dist/lib/bench/report/page/main.js
 page_src    := $(wildcard lib/bench/report/page/*)
 
-build: build/Release/framevec.node dist/.tsbuildinfo $(report_page)
+# Touched when every step has succeeded: tsc writes what it knows for the next time even when it has found errors.
+library := dist/.library
+
+build: build/Release/framevec.node $(library) $(report_page)
+	@.ci/strays
 
 packages:
 	@.ci/packages python3 g++ make
@@ -75,23 +82,30 @@ native/peers/build/Release/peers.node: $(peers_src) | packages node_modules/.pac
 test_programs := $(addprefix test/native/build/,fail_nth fuzz races compat64 compat32)
 test_cc       := gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -static -O1 -g -Wall -Wextra -Werror -pthread
 
-test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h
+test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h | packages
 	@.ci/packages gcc-multilib
 	@mkdir -p $(@D)
 	$(step) "gcc -m$*: compat" $(test_cc) -m$* -o $@ $<
 
 test/native/build/fuzz: test/native/oracle.h
 
-test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h
+test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h | packages
 	@mkdir -p $(@D)
 	$(step) "gcc: $*" $(test_cc) -o $@ $<
 
-dist/.tsbuildinfo: $(ts_src) | node_modules/.package-lock.json
+$(library): $(ts_src) dist/.sources | node_modules/.package-lock.json
 	$(step) "tsc: the library" sh -c 'npx tsc && npx tsc -p test/browser'
 	@chmod +x dist/lib/cli/main.js
 	@# So that npx finds this checkout's own command, and asks no registry for one.
 	@ln -sf ../../dist/lib/cli/main.js node_modules/.bin/framevec
 	@touch $@
+
+# Changes when a source is added or deleted: what imports a file that is gone has to be compiled again, to fail.
+dist/.sources: always
+	@mkdir -p $(@D)
+	@printf '%s\n' $(ts_src) | cmp -s - $@ || printf '%s\n' $(ts_src) >$@
+
+always:
 
 # What `framevec bench --html` puts into its page: Plot comes in here, so that it is no dependency of those who install.
 $(report_page): $(page_src) lib/bench/report/shape.ts lib/bench/result.ts .ci/bundle | node_modules/.package-lock.json
@@ -105,12 +119,13 @@ vm-ready: build
 	@$(fv) vm --kernel $(KERNEL) --prepare --install
 
 # make itself says 2 for every failure; the command's own status comes out by way of a file.
-vm_status := build/vm-status
+# Two of them may run in one checkout, so it is named by the number of this make.
+vm_status := build/vm-status-$(shell echo $$PPID)
 ifneq ($(filter vm,$(MAKECMDGOALS)),)
 -load build/exit_with.so
 endif
 
-build/exit_with.so: .ci/exit_with.c
+build/exit_with.so: .ci/exit_with.c | packages
 	@mkdir -p $(@D)
 	@$(CC) -shared -fPIC -O1 -o $@ $<
 
@@ -120,7 +135,7 @@ export RUN
 
 vm: vm-run
 	$(exit_with $(vm_status))
-	@exit $$(cat $(vm_status))
+	@status=$$(cat $(vm_status)); rm -f $(vm_status); exit $$status
 
 demo: vm-ready
 	@$(fv) vm --kernel $(KERNEL) --memory 1G -- node dist/lib/cli/main.js demo
@@ -148,7 +163,7 @@ bench-report: build
 # What `npx ava` runs, and what the tests import: test/ava.ts tells why.
 ava := dist/node_modules/ava/package.json
 
-$(ava): test/ava.ts node_modules/.package-lock.json | dist/.tsbuildinfo
+$(ava): test/ava.ts node_modules/.package-lock.json | $(library)
 	$(step) "esbuild: AVA" node dist/test/ava.js
 	@ln -sf ../../dist/node_modules/ava/entrypoints/cli.js node_modules/.bin/ava
 
@@ -173,6 +188,7 @@ test-node: vm-ready $(test_ready)
 # An instrumented addon has a tree of its own beside this one, so that nothing in the library has to know of it.
 define instrument
 	@mkdir -p build/$(1)
+	@cd build/$(1) && rm -rf native dist lib kmod test docs
 	@cp -r binding.gyp package.json native dist lib kmod test docs build/$(1)
 	@ln -sfn ../../node_modules build/$(1)/node_modules
 	$(step) "node-gyp: the addon, for $(1)" sh -c 'cd build/$(1) && npx node-gyp configure $(nodedir) -- -Dframevec_instrument=$(1) && npx node-gyp build'
@@ -198,11 +214,11 @@ test-debug: build $(test_ready) debug-packages
 
 check: check-lib check-docs check-native check-kmod
 
-check-lib: dist/.tsbuildinfo
+check-lib: $(library)
 	$(step) "eslint" npx eslint .
 
 # Links, commands and code of the pages; spelling; the man page; and the reference, of which every warning is an error.
-check-docs: dist/.tsbuildinfo $(ava) docs
+check-docs: $(library) $(ava) docs
 	@.ci/packages mandoc groff
 	$(step) "tsc: the examples" npx tsc -p docs/examples
 	$(step) "the pages: links, commands, code" npx ava dist/test/docs.test.js dist/test/abi_page.test.js
@@ -210,7 +226,7 @@ check-docs: dist/.tsbuildinfo $(ava) docs
 	$(step) "mandoc" sh -c '! mandoc -T lint -W style docs/man/framevec.4 2>/dev/null | grep .'
 	$(step) "groff" sh -c '! groff -mandoc -ww -z -Tutf8 docs/man/framevec.4 2>&1 | grep .'
 
-docs: dist/.tsbuildinfo
+docs: $(library)
 	$(step) "TypeDoc: build/docs" npx typedoc --options docs/typedoc.json
 
 # clang-tidy is told what the compiler is told: gyp writes it down.

@@ -39,20 +39,49 @@ function vmPinKib(): number {
   return Number(/^VmPin:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? Number.NaN);
 }
 
-/** Fills the memory from the file, over and over if the file is shorter. */
-function fill(memory: PinnableMemory, file: string): number {
-  const fd = openSync(file, 'r');
-  try {
-    const {size} = fstatSync(fd);
-    for (let at = 0; at < memory.byteLength;) {
-      const n = readSync(fd, memory.bytes, at, memory.byteLength - at, size > 0 ? at % size : 0);
-      if (n === 0) break;
-      at += n;
-    }
-    return size;
-  } finally {
-    closeSync(fd);
+/** The file that was to be shown can't be read. */
+export class DemoFileError extends Error {
+  override readonly name = 'DemoFileError';
+
+  constructor(file: string, cause: unknown) {
+    super(`demo: ${file} could not be read: ${(cause as Error).message}`, {cause});
   }
+}
+
+/** Fills the memory from the file, over and over if the file is shorter; the bytes of it that were read once. */
+function fill(memory: PinnableMemory, file: string): {size: number; copied: number} {
+  try {
+    const fd = openSync(file, 'r');
+    try {
+      const {size} = fstatSync(fd);
+      let copied = 0;
+      while (copied < memory.byteLength) {
+        // Of a file whose size is not known, as those in /proc, only what comes first.
+        const n = readSync(fd, memory.bytes, copied, memory.byteLength - copied, size > 0 ? copied % size : copied);
+        if (n === 0) break;
+        copied += n;
+      }
+      return {size: Math.max(size, size === 0 ? copied : 0), copied};
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new DemoFileError(file, error);
+  }
+}
+
+/** What of the file is in the buffer. */
+function contents(file: string, size: number, copied: number, capacity: number): string {
+  const buffer = `a buffer of ${capacity / MEBIBYTE} MiB`;
+  if (copied === 0) return `${file} is empty, and so is ${buffer}`;
+  if (size >= capacity) return `${file}, ${bytes(size)}: its first ${capacity / MEBIBYTE} MiB are in a buffer`;
+  if (copied < capacity) return `${file}, ${bytes(size)}, is in ${buffer}`;
+  return `${file}, ${bytes(size)}, fills ${buffer} ${(capacity / size).toFixed(1)} times`;
+}
+
+function bytes(count: number): string {
+  if (count >= MEBIBYTE) return `${(count / MEBIBYTE).toFixed(1)} MiB`;
+  return count >= 1024 ? `${(count / 1024).toFixed(1)} KiB` : `${count} bytes`;
 }
 
 interface Latency {
@@ -101,9 +130,9 @@ const hex = (pfn: bigint): string => `0x${pfn.toString(16)}`;
 const microseconds = (ns: number): string => (ns / 1000).toFixed(1).padStart(9);
 
 export function demo(file: string, json: boolean): void {
-  const {pageSize} = info();
   using memory = FrameVector.alloc(2 * MEBIBYTE, {hugepages: false});
-  const size = fill(memory, file);
+  const {size, copied} = fill(memory, file);
+  const {pageSize} = info();
   const before = vmPinKib();
 
   using vector = FrameVector.pin(memory, {write: true});
@@ -118,7 +147,7 @@ export function demo(file: string, json: boolean): void {
   if (!json) {
     print(`${bold('A frame vector')} on Linux ${release()}, Node ${process.version}`);
     print();
-    print(`${file}, ${(size / MEBIBYTE).toFixed(1)} MiB: its first ${memory.byteLength / MEBIBYTE} MiB are in a buffer, and the buffer is`);
+    print(`${contents(file, size, copied, memory.byteLength)}, and the buffer is`);
     print(`pinned for write: ${bold(`${frames} frames`)} of ${pageSize} bytes that stay where they are until unpin.`);
     print();
     print(dim('  frame   PFN (framevec)   PFN (/proc/self/pagemap)'));

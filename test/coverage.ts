@@ -22,7 +22,7 @@ const {values: options, positionals: only} = parseArgs({
 });
 
 /** About the package and its documentation: they run copies of the library that are not counted. */
-const OTHERS = ['package', 'install', 'docs', 'abi_page', 'examples'].flatMap(name => ['--without', name]);
+const OTHERS = ['package', 'install', 'build', 'docs', 'abi_page', 'examples'].flatMap(name => ['--without', name]);
 
 const directory = mkdtempSync(join(tmpdir(), 'framevec-coverage-'));
 const node = (args: readonly string[], stdio: 'inherit' | 'pipe', env: NodeJS.ProcessEnv = {}): {ok: boolean; stdout: string} => {

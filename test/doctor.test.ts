@@ -135,12 +135,17 @@ test('a failure makes the diagnosis bad, a note does not', async (t) => {
   t.true(diagnosisInWords(failed, true).includes('\u001b[31m✘'));
 });
 
-test('the command prints the same as lines and as JSON, ends with 1 where the process cannot pin, and colours nothing in a pipe', (t) => {
-  const words = spawnSync(process.execPath, [MAIN, 'doctor'], {encoding: 'utf8'});
-  const json = spawnSync(process.execPath, [MAIN, 'doctor', '--json'], {encoding: 'utf8'});
+test('the command prints a line a check or one line of JSON, ends with 1 where the process cannot pin, and colours nothing in a pipe', (t) => {
+  const doctor = (...args: string[]): {status: number | null; stdout: string} => spawnSync(process.execPath, [MAIN, 'doctor', ...args], {encoding: 'utf8'});
+  const json = doctor('--json');
   const diagnosis = JSON.parse(json.stdout) as Diagnosis;
   t.is(json.stdout.split('\n').length, 2);
-  t.is(words.stdout, `${diagnosisInWords(diagnosis, false)}\n`);
-  t.deepEqual([words.status, json.status], diagnosis.ok ? [0, 0] : [1, 1]);
+  t.is(json.status, diagnosis.ok ? 0 : 1);
   t.deepEqual(diagnosis.checks.map(({name}) => name), CHECKS.map(({name}) => name));
+  // The machine may change between the two, so each is held against itself.
+  const words = doctor();
+  const lines = [...words.stdout.matchAll(/^([✔!✘]) (\w+) /gm)];
+  t.deepEqual(lines.map(([, , name]) => name), CHECKS.map(({name}) => name));
+  t.is(words.status, lines.some(([, mark]) => mark === '✘') ? 1 : 0);
+  t.false(words.stdout.includes('\u001b'));
 });

@@ -1,73 +1,27 @@
-/**
- * As a new user would: the packed package, installed by npm, then doctor, module install, a program, uninstall; with the
- * dkms, udev and depmod of this machine's Debian, in a VM that boots without the module.
- */
-import {execFileSync, spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+/** As a new user would: the package, doctor, module install, a program, uninstall; in a VM (test/installation.ts). */
+import {spawnSync} from 'node:child_process';
+import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import type {Diagnosis} from '../lib/doctor/index.js';
 import type {Installed} from '../lib/module/install.js';
 import {isSignatureRefusal} from '../lib/module/signing.js';
+import {MODULE_SOURCES, moduleParameters} from '../lib/module/sources.js';
 import type {ModuleStatus} from '../lib/module/status.js';
 import {PACKAGE_ROOT, VERSION} from '../lib/package.js';
-import {Cache, cacheDirectory} from '../lib/vm/cache.js';
 import {EXIT} from '../lib/vm/errors.js';
-import {PackageSource} from '../lib/vm/packages.js';
-import {Progress} from '../lib/vm/progress.js';
+import {Installation} from './installation.js';
 
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 
-/** /tmp and /run may be other file systems in the guest; the cache is not. */
-const cache = new Cache(cacheDirectory());
-const directory = mkdtempSync(join(cache.directory, 'install-'));
+const installation = new Installation();
 
 test.after.always('nothing is left behind', () => {
-  rmSync(directory, {recursive: true, force: true});
+  installation.remove();
 });
 
-/** dkms and udev of the Debian that runs here, with the library of udev's own version. */
-async function packages(): Promise<string[]> {
-  const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown';
-  const path = await cache.entry(cache.path('packages', `dkms-udev-${release}`), async (temporary) => {
-    const source = new PackageSource(cache, new Progress(undefined), {release, part: 'updated'});
-    await source.update();
-    for (const name of ['dkms', 'udev', 'libudev1']) await source.download({name}, temporary);
-  });
-  return readdirSync(path).map((name) => join(path, name));
-}
-
-/**
- * The guest unpacks the packages without their scripts: dpkg itself would take six minutes under emulation. Each step
- * leaves what it printed, and its status, in $FRAMEVEC_RUN.
- */
-function script(debs: readonly string[]): string {
-  return `
-for deb in ${debs.join(' ')}; do
-  dpkg-deb --fsys-tarfile "$deb" | tar -x -C / --keep-directory-symlink || exit 1
-done
-mkdir -p /var/lib/dkms /etc/udev/rules.d
-# depmod reads every module there is, twice: two minutes each under emulation. These few are enough.
-modules=/lib/modules/$(uname -r)
-small=/var/tmp/modules/$(uname -r)
-mkdir -p "$small/kernel/drivers/media"
-cp -a "$modules"/modules.* "$modules/build" "$small"
-cp -a "$modules/kernel/drivers/media/test-drivers" "$small/kernel/drivers/media"
-mount -o bind /var/tmp/modules /lib/modules
-depmod
-/usr/lib/systemd/systemd-udevd --daemon
-framevec=node_modules/.bin/framevec
-# Where an installation may write; the rest of the machine is another's, and may change meanwhile.
-all() { find /etc/udev /etc/modprobe.d /etc/modules-load.d /etc/depmod.d /usr/src /var/lib/dkms "/lib/modules/$(uname -r)" ! -name 'modules.*' ! -name 'mok.*' | sort; }
-step() {
-  name=$1; shift
-  "$@" >"$FRAMEVEC_RUN/$name.out" 2>"$FRAMEVEC_RUN/$name.err"
-  echo $? >"$FRAMEVEC_RUN/$name.status"
-}
-# Of the cache, too, which may be in a home that is nobody else's.
-above=$PWD
-until [ "$above" = / ]; do chmod a+rx "$above"; above=$(dirname "$above"); done
+const SCRIPT = `
 as_nobody='setpriv --reuid=65534 --regid=65534 --clear-groups'
 
 all >"$FRAMEVEC_RUN/before"
@@ -81,6 +35,7 @@ all >"$FRAMEVEC_RUN/after-refusals"
 
 step install $framevec module install --boot --param aperture_size=8388608 --json
 step status $framevec module status --json
+step modinfo modinfo -F parm framevec
 step parameter cat /sys/module/framevec/parameters/aperture_size
 cp /etc/modules-load.d/framevec.conf "$FRAMEVEC_RUN/boot.conf"
 cp /etc/modprobe.d/framevec.conf "$FRAMEVEC_RUN/parameters.conf"
@@ -103,7 +58,6 @@ step status-after $framevec module status
 step uninstall-again $framevec module uninstall
 all >"$FRAMEVEC_RUN/after"
 `;
-}
 
 const EXAMPLE = `
 import {FrameVector} from 'framevec';
@@ -114,35 +68,14 @@ vector.close();
 memory.close();
 `;
 
-interface Step {
-  status: number;
-  stdout: string;
-  stderr: string;
-}
-
 test('a new user installs the package and the module, is told that all is well, pins, and uninstalls without a trace', async (t) => {
-  t.timeout(45 * 60_000);
-  const debs = await packages();
-  t.true(debs.some((deb) => deb.includes('/dkms_')) && debs.some((deb) => deb.includes('/udev_')), debs.join());
-  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|MAKE|MFLAGS|NODE_OPTIONS|AVA_)/i.test(name)));
-  const [{filename}] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', directory], {cwd: PACKAGE_ROOT, env: environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe']})) as [{filename: string}];
-  writeFileSync(join(directory, 'package.json'), '{"name": "user", "private": true}\n');
-  writeFileSync(join(directory, 'example.mjs'), EXAMPLE);
-  writeFileSync(join(directory, 'script'), script(debs));
-  execFileSync('npm', ['install', '--ignore-scripts', `./${filename}`], {cwd: directory, env: environment, stdio: ['ignore', 'ignore', 'pipe']});
-
-  const out = join(directory, 'out');
-  const vm = spawnSync(process.execPath, [MAIN, 'vm', '--no-module', '--quiet', '--timeout', '2400', '--out', out, '--', 'sh', 'script'], {cwd: directory, env: environment, encoding: 'utf8'});
-  t.is(vm.status, 0, `${vm.stdout}${vm.stderr}`);
-
-  const read = (name: string): string => readFileSync(join(out, name), 'utf8');
-  const step = (name: string): Step => ({status: Number(read(`${name}.status`)), stdout: read(`${name}.out`), stderr: read(`${name}.err`)});
+  t.timeout(65 * 60_000);
+  writeFileSync(join(installation.directory, 'example.mjs'), EXAMPLE);
+  await installation.run(t, SCRIPT);
+  const read = (name: string): string => installation.read(name);
+  const step = (name: string): ReturnType<Installation['step']> => installation.step(name);
+  const succeeded = (name: string): string => installation.succeeded(t, name);
   const failed = (name: string): string[] => (JSON.parse(step(name).stdout) as Diagnosis).checks.filter(({status}) => status === 'fail').map((check) => check.name);
-  const succeeded = (name: string): string => {
-    const {status, stdout, stderr} = step(name);
-    t.is(status, 0, `${name}: ${stdout}${stderr}`);
-    return stdout;
-  };
 
   // Before
   t.is(step('doctor-before').status, 1);
@@ -156,9 +89,11 @@ test('a new user installs the package and the module, is told that all is well, 
   // Installed
   const installed = JSON.parse(succeeded('install')) as Installed;
   t.like(installed, {version: VERSION, loaded: true, node: {mode: '0600', uid: 0, gid: 0}});
-  t.regex(step('install').stderr, /dkms: build and install framevec\.ko .* \d+\.\d s\n/);
+  t.regex(step('install').stderr, /dkms: build framevec\.ko .* \d+\.\d s\n/);
   t.like(JSON.parse(succeeded('status')) as ModuleStatus, {installed: true, boot: true, loaded: true, loadedVersion: VERSION});
   t.is(succeeded('parameter'), '8388608\n');
+  const known = moduleParameters(MODULE_SOURCES).map(({name, type}) => `${name}:${type}`);
+  t.deepEqual(succeeded('modinfo').trim().split('\n').map((line) => line.replace(/:.*\((\w+)\)$/s, ':$1')).sort(), known.sort(), 'what is checked is what the module has');
   t.regex(read('boot.conf'), /^framevec$/m);
   t.regex(read('parameters.conf'), /^options framevec aperture_size=8388608$/m);
   t.regex(read('60-framevec.rules'), /GROUP="%c", MODE="0660"/);

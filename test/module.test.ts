@@ -1,13 +1,16 @@
 /** Installing the module, as far as it needs no kernel: what it says, and what it would write. */
 import {spawnSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
+import {chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
 import {installCommand} from '../lib/module/distribution.js';
 import {parseDkmsStatus} from '../lib/module/dkms.js';
-import {UDEV_RULE_TEXT, modprobeText} from '../lib/module/files.js';
+import {BOOT_TEXT, MODPROBE_TEXT, UDEV_RULE_TEXT, isOurs, writeSystemFile} from '../lib/module/files.js';
 import {isKernelInRange} from '../lib/module/kernel_range.js';
+import {checkParameters, overridden, parametersIn, withParameters} from '../lib/module/parameters.js';
 import {isSignatureRefusal, signingRemedy} from '../lib/module/signing.js';
+import {copySources, ourTrees} from '../lib/module/source_tree.js';
 import {MODULE_SOURCES, moduleParameters, sourceFiles} from '../lib/module/sources.js';
 import {VERSION} from '../lib/package.js';
 
@@ -44,16 +47,35 @@ test('dkms.conf is one of the sources that are copied, and nothing that a build 
   t.false(DKMS_CONF.includes('REMAKE_INITRD'));
 });
 
+const PARAMETERS = moduleParameters(MODULE_SOURCES);
+
 test('the parameters are those of the sources', (t) => {
-  t.deepEqual(moduleParameters(MODULE_SOURCES).sort(), ['allow_force', 'aperture_size']);
+  t.deepEqual(PARAMETERS, [{name: 'aperture_size', type: 'ulong'}, {name: 'allow_force', type: 'bool'}]);
+});
+
+test('a parameter has to be one that the module has, with a value that the kernel takes', (t) => {
+  for (const good of ['aperture_size=0', 'aperture_size=8388608', 'aperture_size=0x800000', 'aperture_size=010', 'aperture_size=18446744073709551615', 'allow_force=1', 'allow_force=N', 'allow_force=off']) {
+    t.notThrows(() => { checkParameters(PARAMETERS, [good]); }, good);
+  }
+  for (const bad of ['aperture_size=foo', 'aperture_size=', 'aperture_size', 'aperture_size=-1', 'aperture_size=08', 'aperture_size=8M', 'aperture_size=18446744073709551616', 'allow_force=2', 'allow_force=maybe']) {
+    t.throws(() => { checkParameters(PARAMETERS, ['allow_force=1', bad]); }, {name: 'ModuleError', message: /is no value for the parameter/}, bad);
+  }
+  t.throws(() => { checkParameters(PARAMETERS, ['no_such=1']); }, {message: /^framevec\.ko has no parameter no_such=1; it has aperture_size, allow_force$/});
+  t.throws(() => { checkParameters(PARAMETERS, ['aperture_size=foo'], '/etc/x.conf'); }, {message: /in \/etc\/x\.conf: edit it, or install with --no-param/});
+});
+
+test('the types whose values are checked have the range that the kernel has', (t) => {
+  const known = ['byte', 'short', 'int', 'ullong', 'charp'].map((type) => ({name: type, type}));
+  for (const good of ['byte=255', 'short=-32768', 'int=2147483647', 'ullong=0xffffffffffffffff', 'charp=what']) t.notThrows(() => { checkParameters(known, [good]); }, good);
+  for (const bad of ['byte=256', 'short=-32769', 'int=2147483648', 'ullong=0x10000000000000000']) t.throws(() => { checkParameters(known, [bad]); }, undefined, bad);
 });
 
 test("dkms's status is read as versions 2 and 3 write it", (t) => {
   t.deepEqual(parseDkmsStatus(''), []);
   t.deepEqual(parseDkmsStatus('framevec/0.1.0: added\n'), [{version: '0.1.0', state: 'added'}]);
-  t.deepEqual(parseDkmsStatus('framevec/0.1.0, 6.1.0-56-amd64, x86_64: installed\nframevec/0.0.9, 5.10.0-46-amd64, x86_64: built (WARNING! Diff)\n'), [
+  t.deepEqual(parseDkmsStatus('framevec/0.1.0, 6.1.0-56-amd64, x86_64: installed\nframevec/0.0.9, 5.10.0-46-amd64, x86_64: built (WARNING! Missing some built modules!)\n'), [
     {version: '0.1.0', kernel: '6.1.0-56-amd64', state: 'installed'},
-    {version: '0.0.9', kernel: '5.10.0-46-amd64', state: 'built'},
+    {version: '0.0.9', kernel: '5.10.0-46-amd64', state: 'built', warning: 'Missing some built modules!'},
   ]);
   t.deepEqual(parseDkmsStatus('framevec, 0.1.0, 6.1.0-56-amd64, x86_64: installed\n'), [{version: '0.1.0', kernel: '6.1.0-56-amd64', state: 'installed'}]);
 });
@@ -75,7 +97,59 @@ test('a refused signature is known by what modprobe says, and the remedy names t
 });
 
 test('the files that are written say who wrote them', (t) => {
-  t.regex(modprobeText(['allow_force=1', 'aperture_size=4096']), /^# Written by .*\n(#.*\n)*options framevec allow_force=1 aperture_size=4096\n$/);
-  t.notRegex(modprobeText([]), /^options/m);
-  t.regex(UDEV_RULE_TEXT, /^# Written by /);
+  for (const text of [MODPROBE_TEXT, UDEV_RULE_TEXT, BOOT_TEXT]) {
+    t.regex(text, /^# Written by /);
+    t.true(isOurs(text));
+  }
+  t.false(isOurs('framevec\n'));
+});
+
+test('new parameters replace those of a file of modprobe.d name by name, and what else is in it stays', (t) => {
+  t.is(withParameters(MODPROBE_TEXT, ['allow_force=1', 'aperture_size=4096']), `${MODPROBE_TEXT}options framevec allow_force=1 aperture_size=4096\n`);
+  t.is(withParameters(MODPROBE_TEXT, []), MODPROBE_TEXT);
+  const edited = '# mine\noptions framevec aperture_size=1 \\\n  allow_force=1\nsoftdep framevec pre: x\noptions framevec aperture_size=2\noptions framevec_sample a=1\n';
+  t.deepEqual(parametersIn(edited), ['aperture_size=1', 'allow_force=1', 'aperture_size=2']);
+  t.deepEqual(overridden(parametersIn(edited), ['aperture_size=3']), ['aperture_size=3', 'allow_force=1']);
+  t.is(withParameters(edited, ['aperture_size=3']), '# mine\noptions framevec aperture_size=3\nsoftdep framevec pre: x\noptions framevec_sample a=1\n');
+  t.is(withParameters('# mine', ['a=1']), '# mine\noptions framevec a=1\n');
+});
+
+test('of the directories of /usr/src only those are ours whose name is a version that their dkms.conf has, too', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'framevec-trees-'));
+  const tree = (name: string, conf?: string): string => {
+    mkdirSync(join(directory, name));
+    if (conf !== undefined) writeFileSync(join(directory, name, 'dkms.conf'), conf);
+    return join(directory, name);
+  };
+  try {
+    const ours = [tree('framevec-0.0.9', 'PACKAGE_NAME="framevec"\nPACKAGE_VERSION="0.0.9"\n'), tree(`framevec-${VERSION}`, DKMS_CONF)];
+    tree('framevec-2-mywork');
+    tree('framevec-3', 'PACKAGE_NAME="framevec"\nPACKAGE_VERSION="3"\n');
+    tree('framevec-1.0.0', 'PACKAGE_NAME="other"\nPACKAGE_VERSION="1.0.0"\n');
+    tree('framevec-1.1.0');
+    tree(`framevec-${VERSION}-mywork`, DKMS_CONF);
+    tree(`other-${VERSION}`, DKMS_CONF);
+    t.deepEqual(ourTrees(directory), ours);
+    t.deepEqual(ourTrees(join(directory, 'missing')), []);
+  } finally {
+    rmSync(directory, {recursive: true});
+  }
+});
+
+test('what is copied for dkms, and what is written in /etc, only its owner may change, whatever the modes of the package', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'framevec-modes-'));
+  try {
+    const from = join(directory, 'from');
+    cpSync(MODULE_SOURCES, from, {recursive: true});
+    for (const file of sourceFiles(from)) chmodSync(join(from, file), 0o666);
+    chmodSync(join(from, 'uapi'), 0o777);
+    copySources(from, join(directory, 'to/framevec-0'));
+    writeFileSync(join(directory, 'to/framevec.conf'), '', {mode: 0o666});
+    writeSystemFile(join(directory, 'to/framevec.conf'), 'text');
+    const entries = readdirSync(join(directory, 'to'), {recursive: true, withFileTypes: true});
+    t.is(entries.filter((entry) => entry.isFile()).length, sourceFiles(MODULE_SOURCES).length + 1);
+    for (const entry of entries) t.is(statSync(join(entry.parentPath, entry.name)).mode & 0o777, entry.isFile() ? 0o644 : 0o755, entry.name);
+  } finally {
+    rmSync(directory, {recursive: true});
+  }
 });

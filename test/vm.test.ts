@@ -527,10 +527,10 @@ test('a machine without Debian sources has none to offer', (t) => {
 });
 
 test('missing programs are installed by the command that the message names', (t) => {
-  t.deepEqual(installCommands(['kmod'], true, false), [['apt-get', 'install', '-y', '--no-install-recommends', 'kmod']]);
+  t.deepEqual(installCommands(['kmod'], true, false), [['apt-get', 'install', '-y', '-o', 'DPkg::Lock::Timeout=600', '--no-install-recommends', 'kmod']]);
   t.deepEqual(installCommands(['kmod'], false, true), [
     ['sudo', 'apt-get', 'update'],
-    ['sudo', 'apt-get', 'install', '-y', '--no-install-recommends', 'kmod'],
+    ['sudo', 'apt-get', 'install', '-y', '-o', 'DPkg::Lock::Timeout=600', '--no-install-recommends', 'kmod'],
   ]);
 });
 

@@ -1,5 +1,6 @@
 /** `framevec demo`: what a frame vector is, at a glance. */
 import {Command} from 'commander';
+import {EXIT} from './exit.js';
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -15,7 +16,13 @@ Examples:
 `)
     .action(async (file: string, flags: {json?: boolean}) => {
       // Not before: the addon may not be built, and `framevec vm` needs none.
-      const {demo} = await import('../demo.js');
-      demo(file, flags.json === true);
+      const {DemoFileError, demo} = await import('../demo.js');
+      try {
+        demo(file, flags.json === true);
+      } catch (error) {
+        if (!(error instanceof DemoFileError)) throw error;
+        process.stderr.write(`framevec: ${error.message}\n`);
+        process.exitCode = EXIT.failed;
+      }
     });
 }

@@ -8,12 +8,13 @@ import {EXIT} from './exit.js';
 interface InstallFlags {
   boot?: boolean;
   load: boolean;
-  param?: string[];
+  /** false: --no-param. */
+  param?: string[] | false;
   json?: boolean;
 }
 
 export function moduleCommand(): Command {
-  const command = new Command('module').description('install the kernel module on this machine with dkms, remove it, or say how it stands').addHelpText('after', `
+  const command = new Command('module').description('install the kernel module on this machine with dkms, remove it, or show its status').addHelpText('after', `
 Examples:
   $ sudo npx framevec module install --boot
   $ npx framevec module status
@@ -23,12 +24,17 @@ Examples:
     .command('install')
     .description('build the module for this kernel and those to come (dkms), add the udev rule, and load it')
     .option('--boot', 'load it at boot')
+    .option('--no-boot', 'do not load it at boot')
     .option('--no-load', 'do not load it now')
     .option('--param <name=value>', 'load it with this parameter (repeatable): /etc/modprobe.d/framevec.conf', parameter)
+    .option('--no-param', 'load it without parameters')
     .option('--json', 'print what was done as one line of JSON')
     .addHelpText('after', `
 /dev/framevec is root's; where there is a group framevec, its members may open it too (mode 0660).
 A kernel under Secure Boot loads it once dkms's key is enrolled: docs/install.md.
+
+The installed module is replaced only after the new one has been built, and restored if the new one does not load.
+Its parameters and whether it is loaded at boot stay, unless an option changes them.
 
 Examples:
   $ sudo npx framevec module install
@@ -36,22 +42,32 @@ Examples:
 `)
     .action((flags: InstallFlags) => tried(async () => {
       const {installModule} = await import('../module/install.js');
-      const done = await installModule({load: flags.load, ...(flags.boot && {boot: true}), ...(flags.param && {parameters: flags.param})}, progress());
+      const done = await installModule({
+        load: flags.load,
+        ...(flags.boot !== undefined && {boot: flags.boot}),
+        ...(flags.param !== undefined && {parameters: flags.param === false ? [] : flags.param}),
+      }, progress());
+      if (done.kept.length > 0) progress().say(`kept: ${done.kept.join('; ')}`);
       const who = done.node?.mode === '0660' ? 'the group framevec' : 'root only (docs/install.md: a group for others)';
       print(flags, done, `framevec ${done.version} is installed for ${done.kernel}${done.node === undefined ? '' : ` and loaded; /dev/framevec is for ${who}`}`);
     }));
   command
     .command('uninstall')
-    .description('unload the module and remove all that an installation has brought')
+    .description('unload the module and remove everything the installation added')
     .option('--json', 'print what was removed as one line of JSON')
     .addHelpText('after', `
+Directories in /usr/src and files in /etc that framevec did not write stay. If modprobe would still find a framevec.ko
+afterwards, the command fails and names the file.
+
 Examples:
   $ sudo npx framevec module uninstall
 `)
     .action((flags: {json?: boolean}) => tried(async () => {
-      const {uninstallModule} = await import('../module/install.js');
-      const removed = await uninstallModule(progress());
-      print(flags, {removed}, removed.length === 0 ? 'nothing of framevec was installed' : `removed: ${removed.join(', ')}`);
+      const {uninstallModule} = await import('../module/uninstall.js');
+      const done = await uninstallModule(progress());
+      const {removed, kept} = done;
+      if (kept.length > 0) progress().say(`kept, as \`framevec module install\` did not write it: ${kept.join(', ')}`);
+      print(flags, done, removed.length === 0 ? 'nothing of framevec was installed' : `removed: ${removed.join(', ')}`);
     }));
   command
     .command('status')
@@ -84,14 +100,16 @@ async function tried(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof ModuleError || error instanceof VmError)) throw error;
-    if (error.details !== '') process.stderr.write(`${error.details.trimEnd()}\n`);
+    const worded = error instanceof ModuleError || error instanceof VmError;
+    // A file system that is full or read-only is no fault of this program: a line will do.
+    if (!worded && !(error instanceof Error && 'syscall' in error)) throw error;
+    if (worded && error.details !== '') process.stderr.write(`${error.details.trimEnd()}\n`);
     process.stderr.write(`framevec: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   }
 }
 
-function parameter(value: string, previous: readonly string[] = []): string[] {
+function parameter(value: string, previous: readonly string[] | false = []): string[] {
   if (!/^\w+=\S+$/.test(value)) throw new InvalidArgumentError('It has to be NAME=VALUE.');
-  return [...previous, value];
+  return [...(previous === false ? [] : previous), value];
 }

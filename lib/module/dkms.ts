@@ -1,9 +1,10 @@
 /** dkms(8), as far as one module needs it. */
-import {readFileSync, rmSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import {arch} from 'node:os';
-import {run} from '../vm/programs.js';
+import {join} from 'node:path';
+import {findProgram, run, type Outcome} from '../vm/programs.js';
+import {sweepVersion} from './dkms_tree.js';
 import {ModuleError} from './errors.js';
-import {sourceTree} from './files.js';
 import {KERNEL_RANGE} from './kernel_range.js';
 
 /** One version of the module that dkms knows. */
@@ -13,44 +14,74 @@ export interface DkmsEntry {
   kernel?: string;
   /** dkms's word: added, built, installed. */
   state: string;
+  /** What dkms found wrong: a built module that is missing, or not the one that is installed. */
+  warning?: string;
 }
 
 /** Of `dkms status framevec`: `framevec/0.1.0, 6.1.0-56-amd64, x86_64: installed`, in dkms 2 with a comma for the slash. */
 export function parseDkmsStatus(text: string): DkmsEntry[] {
-  return [...text.matchAll(/^framevec[/,] ?([^,:]+)(?:, ([^,:]+), [^,:]+)?: *(\w+)/gm)].map(([, version = '', kernel, state = '']) => ({
+  return [...text.matchAll(/^framevec[/,] ?([^,:]+)(?:, ([^,:]+), [^,:]+)?: *(\w+)(?:.*\(WARNING! ([^)]*)\))?/gm)].map(([, version = '', kernel, state = '', warning]) => ({
     version,
     ...(kernel !== undefined && {kernel}),
     state,
+    ...(warning !== undefined && {warning}),
   }));
 }
 
-export async function dkmsEntries(): Promise<DkmsEntry[]> {
-  return parseDkmsStatus((await run('dkms', ['status', 'framevec'])).stdout);
+/** The line that tells why dkms failed. Its exit status does not tell whether it did: it is 0 when a source tree is gone. */
+function complaint({status, stderr}: Outcome): string | undefined {
+  const [said] = /^Error! .*(?:\n(?!Error!).+)?/m.exec(stderr) ?? [];
+  if (said !== undefined) return said.replace(/\s+/g, ' ').trim();
+  return status === 0 ? undefined : `status ${status}`;
 }
 
-/** Builds, signs and installs what is in /usr/src. */
-export async function dkmsInstall(version: string, release: string): Promise<void> {
-  const {status, stdout, stderr} = await run('dkms', ['install', `framevec/${version}`, '-k', release]);
-  if (status === 0) return;
+export async function dkmsEntries(): Promise<DkmsEntry[]> {
+  const outcome = await run('dkms', ['status', 'framevec']);
+  const why = complaint(outcome);
+  if (why !== undefined) throw new ModuleError(`\`dkms status framevec\` failed: ${why}`, outcome.stderr);
+  return parseDkmsStatus(outcome.stdout);
+}
+
+/** Trees of dkms for one build, so that what is installed stays as it is. */
+export interface Staging {
+  /** Where dkms builds. */
+  tree: string;
+  /** Where it takes the sources from. */
+  sources: string;
+}
+
+/** Builds and signs, and installs nothing. */
+export async function dkmsBuild(version: string, release: string, {tree, sources}: Staging): Promise<void> {
+  const outcome = await run('dkms', ['build', `framevec/${version}`, '-k', release, '--dkmstree', tree, '--sourcetree', sources]);
+  const {status, stdout, stderr} = outcome;
   if (status === 77) {
     throw new ModuleError(`the module is not for kernel ${release} on ${arch()}: it is for ${KERNEL_RANGE} on x86-64 and arm64`);
   }
-  const log = buildLog(version);
-  const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? /^Error!.*$/m.exec(stderr)?.[0] ?? `status ${status}`;
+  const why = complaint(outcome);
+  if (why === undefined) return;
+  const log = buildLog(join(tree, 'framevec', version, 'build/make.log'));
+  const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? why;
   throw new ModuleError(`dkms could not build the module for ${release}: ${first.trim()}`, `${stdout}${stderr}${log}`);
 }
 
-function buildLog(version: string): string {
+function buildLog(path: string): string {
   try {
-    return readFileSync(`/var/lib/dkms/framevec/${version}/build/make.log`, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch {
     return '';
   }
 }
 
-/** Takes a version away for every kernel, and its sources. */
-export async function dkmsRemove(version: string): Promise<void> {
-  const {status, stdout, stderr} = await run('dkms', ['remove', `framevec/${version}`, '--all']);
-  if (status !== 0) throw new ModuleError(`dkms could not remove framevec/${version}`, `${stdout}${stderr}`);
-  rmSync(sourceTree(version), {recursive: true, force: true});
+/** Installs what dkms has built, whatever version was there. */
+export async function dkmsInstall(version: string, release: string): Promise<void> {
+  const outcome = await run('dkms', ['install', `framevec/${version}`, '-k', release, '--force']);
+  const why = complaint(outcome);
+  if (why !== undefined) throw new ModuleError(`dkms could not install the module for ${release}: ${why}`, `${outcome.stdout}${outcome.stderr}`);
+}
+
+/** Takes a version away for every kernel; why dkms could not, in which case its files were removed without it. */
+export async function dkmsRemove(version: string): Promise<string | undefined> {
+  const why = findProgram('dkms') === undefined ? 'dkms is not installed' : complaint(await run('dkms', ['remove', `framevec/${version}`, '--all']));
+  await sweepVersion(version);
+  return why;
 }

@@ -1,22 +1,28 @@
-/** The module on this machine: installed by dkms for every kernel it gets, or taken away again. */
-import {cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+/**
+ * The module installed on this machine, by dkms for every kernel it gets. It is built first, in a tree of its own; only then is
+ * what was installed before replaced, and put back if the new one does not load.
+ */
+import {mkdirSync, rmSync} from 'node:fs';
 import {release as kernelRelease} from 'node:os';
-import {dirname, join} from 'node:path';
+import {join} from 'node:path';
 import {VERSION} from '../package.js';
-import {findProgram, must, run} from '../vm/programs.js';
 import type {Progress} from '../vm/progress.js';
-import {installCommand} from './distribution.js';
-import {dkmsEntries, dkmsInstall, dkmsRemove} from './dkms.js';
-import {ModuleError} from './errors.js';
-import {BOOT_FILE, BOOT_TEXT, MODPROBE_FILE, UDEV_RULE_FILE, UDEV_RULE_TEXT, modprobeText, sourceTree} from './files.js';
-import {KERNEL_RANGE, isKernelInRange} from './kernel_range.js';
-import {deviceNode, isLoaded, load, unload, type Node} from './loaded.js';
-import {MODULE_SOURCES, moduleParameters, sourceFiles} from './sources.js';
+import {dkmsBuild, dkmsInstall, dkmsRemove} from './dkms.js';
+import {DKMS_TREE, activeKernels, adopt, dkmsVersions} from './dkms_tree.js';
+import {Earlier} from './earlier.js';
+import {SignatureError, foreignTree, interrupted, notRestored, otherVersionLoaded} from './errors.js';
+import {BOOT_FILE, BOOT_TEXT, MODPROBE_FILE, MODPROBE_TEXT, UDEV_RULE_FILE, makeDirectory, textOf, writeRule, writeSystemFile} from './files.js';
+import {deviceNode, isLoaded, load, loadedVersion, requireUnused, unload, type Node} from './loaded.js';
+import {checkParameters, overridden, parametersIn, withParameters} from './parameters.js';
+import {hasHeaders, requireBuild, requireRoot} from './requirements.js';
+import {copySources, isOurTree, isThere, ourTrees, sourceTree} from './source_tree.js';
+import {MODULE_SOURCES, moduleParameters} from './sources.js';
+import {reloadUdev, settleUdev} from './udev.js';
 
 export interface InstallOptions {
-  /** Load the module at boot. */
+  /** Load the module at boot, or not; undefined: as it is. */
   boot?: boolean;
-  /** Parameters to load it with: allow_force=1. */
+  /** Parameters to load it with (allow_force=1) beside those it has from before; undefined: only those; empty: none at all. */
   parameters?: readonly string[];
   /** Load it now. */
   load?: boolean;
@@ -27,114 +33,154 @@ export interface Installed {
   kernel: string;
   /** What was written, besides what dkms keeps. */
   files: string[];
+  /** What an earlier installation or an administrator set, and is as it was. */
+  kept: string[];
   loaded: boolean;
   node?: Node;
 }
 
+/** In dkms's own tree, so that it is on the same file system and only root's; dkms does not list a hidden directory. */
+const STAGING = join(DKMS_TREE, '.framevec-install');
+
 /** Installs this package's module for the running kernel, in the place of whatever version was there. */
 export async function installModule(options: InstallOptions, progress: Progress): Promise<Installed> {
   const release = kernelRelease();
+  const tree = sourceTree(VERSION);
   requireRoot('install');
-  requireParameters(options.parameters ?? []);
-  requirements(release);
-  if (isLoaded()) await progress.step('unload the module that is loaded', unload);
-  for (const version of await knownVersions()) {
+  const plan = planFiles(options);
+  requireBuild(release);
+  if (isThere(tree) && !isOurTree(tree)) throw foreignTree(tree);
+  if (options.load !== false) requireUnused();
+  // A kernel that has the module keeps one, if it can be built.
+  const others = activeKernels().map(({kernel}) => kernel).filter((kernel) => kernel !== release && hasHeaders(kernel));
+  const kernels = [release, ...new Set(others)];
+
+  // dkms and depmod write with the caller's.
+  process.umask(0o022);
+  const signals = new Interruption();
+  try {
+    rmSync(STAGING, {recursive: true, force: true});
+    makeDirectory(DKMS_TREE);
+    mkdirSync(STAGING, {mode: 0o700});
+    const staging = {tree: join(STAGING, 'dkms'), sources: join(STAGING, 'src')};
+    makeDirectory(staging.tree);
+    const sources = join(staging.sources, `framevec-${VERSION}`);
+    copySources(MODULE_SOURCES, sources);
+    for (const kernel of kernels) {
+      await signals.during(progress.step(`dkms: build framevec.ko ${VERSION} for ${kernel}`, () => dkmsBuild(VERSION, kernel, staging)), false);
+    }
+
+    const earlier = new Earlier(join(STAGING, 'earlier'), tree);
+    const wasLoaded = isLoaded();
+    if (wasLoaded && options.load !== false) await progress.step('unload the module that is loaded', unload);
+    try {
+      await signals.during(replace(sources, staging.tree, kernels, progress), true);
+      plan.write();
+      await reloadUdev();
+      if (options.load !== false) {
+        await signals.during(progress.step('load it', async () => {
+          await load();
+          await settleUdev();
+        }), true);
+        if (loadedVersion() !== VERSION) throw otherVersionLoaded(loadedVersion(), VERSION);
+      }
+    } catch (error) {
+      // It is installed, and loads once the key is enrolled.
+      if (error instanceof SignatureError && !wasLoaded) throw error;
+      await progress.step('restore the previous state', async () => {
+        try {
+          if (options.load !== false) await unload();
+          await earlier.restore();
+          await reloadUdev();
+          if (wasLoaded && !isLoaded()) await load();
+        } catch (second) {
+          throw notRestored((error as Error).message, (second as Error).message);
+        }
+      });
+      throw error;
+    }
+  } finally {
+    signals.end();
+    // What was interrupted may still write there for a moment.
+    rmSync(STAGING, {recursive: true, force: true, maxRetries: 10, retryDelay: 100});
+  }
+
+  const node = deviceNode();
+  return {version: VERSION, kernel: release, files: [tree, ...plan.files], kept: plan.kept, loaded: isLoaded(), ...(node && {node})};
+}
+
+/** dkms's entries, its modules below /lib/modules and the sources: of this version only, afterwards. */
+async function replace(sources: string, staged: string, kernels: readonly string[], progress: Progress): Promise<void> {
+  for (const version of dkmsVersions()) {
     await progress.step(`remove version ${version}`, () => dkmsRemove(version));
   }
-
-  const tree = sourceTree(VERSION);
-  rmSync(tree, {recursive: true, force: true});
-  for (const file of sourceFiles(MODULE_SOURCES)) {
-    cpSync(join(MODULE_SOURCES, file), join(tree, file));
+  for (const path of new Set([...ourTrees(), sourceTree(VERSION)])) rmSync(path, {recursive: true, force: true});
+  copySources(sources, sourceTree(VERSION));
+  adopt(VERSION, staged);
+  for (const kernel of kernels) {
+    await progress.step(`dkms: install framevec.ko ${VERSION} for ${kernel}`, () => dkmsInstall(VERSION, kernel));
   }
-  try {
-    await progress.step(`dkms: build and install framevec.ko ${VERSION} for ${release}`, () => dkmsInstall(VERSION, release));
-  } catch (error) {
-    await run('dkms', ['remove', `framevec/${VERSION}`, '--all']);
-    rmSync(tree, {recursive: true, force: true});
-    throw error;
-  }
-
-  const files = writeFiles(options);
-  await reloadUdev();
-  if (options.load !== false) {
-    await progress.step('load it', async () => {
-      await load();
-      await settle();
-    });
-  }
-  const node = deviceNode();
-  return {version: VERSION, kernel: release, files: [tree, ...files], loaded: isLoaded(), ...(node && {node})};
 }
 
-/** Takes everything away that an installation of any version has brought; what was removed. */
-export async function uninstallModule(progress: Progress): Promise<string[]> {
-  requireRoot('uninstall');
-  if (isLoaded()) await progress.step('unload the module', unload);
-  const removed: string[] = [];
-  for (const version of await knownVersions()) {
-    await progress.step(`dkms: remove version ${version}`, () => dkmsRemove(version));
-    removed.push(`framevec/${version} of dkms`);
-  }
-  const trees = readdirSync('/usr/src').filter((name) => /^framevec-\d/.test(name)).map((name) => join('/usr/src', name));
-  for (const path of [...trees, MODPROBE_FILE, UDEV_RULE_FILE, BOOT_FILE]) {
-    if (!existsSync(path)) continue;
-    rmSync(path, {recursive: true});
-    removed.push(path);
-  }
-  await reloadUdev();
-  return removed;
+interface FilePlan {
+  files: string[];
+  kept: string[];
+  write: () => void;
 }
 
-function requireRoot(what: string): void {
-  if (process.geteuid?.() !== 0) throw new ModuleError(`this needs root: sudo npx framevec module ${what}`);
-}
-
-function requirements(release: string): void {
-  if (!isKernelInRange(release)) {
-    throw new ModuleError(`kernel ${release} is outside of what the module is for, ${KERNEL_RANGE}; a VM with another: \`npx framevec vm\``);
-  }
-  const dkms = findProgram('dkms') !== undefined;
-  const headers = existsSync(`/lib/modules/${release}/build/Makefile`);
-  if (dkms && headers) return;
-  const missing = [...(dkms ? [] : ['dkms']), ...(headers ? [] : [`the headers of kernel ${release} (/lib/modules/${release}/build)`])];
-  const command = installCommand({dkms: !dkms, ...(!headers && {headers: release})});
-  throw new ModuleError(`missing: ${missing.join(' and ')}: \`${command}\`. Without dkms, \`make load\` in a checkout loads the module until the next boot`);
-}
-
-async function knownVersions(): Promise<string[]> {
-  if (findProgram('dkms') === undefined) return [];
-  return [...new Set((await dkmsEntries()).map(({version}) => version))];
-}
-
-/** The kernel only remarks on a parameter that a module does not have, and loads it without. */
-function requireParameters(parameters: readonly string[]): void {
+/** What becomes of the files in /etc; fails if a parameter is wrong. */
+function planFiles({boot, parameters}: InstallOptions): FilePlan {
   const known = moduleParameters(MODULE_SOURCES);
-  const unknown = parameters.find((parameter) => !known.includes(parameter.replace(/=.*/s, '')));
-  if (unknown !== undefined) throw new ModuleError(`framevec.ko has no parameter ${unknown}; it has ${known.join(', ')}`);
-}
+  const modprobe = textOf(MODPROBE_FILE);
+  const earlier = modprobe === undefined ? [] : parametersIn(modprobe);
+  checkParameters(known, parameters ?? []);
+  const remaining = parameters === undefined || parameters.length > 0 ? earlier : [];
+  const given = new Set((parameters ?? []).map((parameter) => parameter.replace(/=.*/s, '')));
+  checkParameters(known, remaining.filter((parameter) => !given.has(parameter.replace(/=.*/s, ''))), MODPROBE_FILE);
+  const wanted = overridden(remaining, parameters ?? []);
+  const keptParameters = wanted.filter((parameter) => earlier.includes(parameter));
 
-function writeFiles({boot, parameters}: InstallOptions): string[] {
-  const texts: [path: string, text: string][] = [
-    [MODPROBE_FILE, modprobeText(parameters ?? [])],
-    [UDEV_RULE_FILE, UDEV_RULE_TEXT],
-    ...(boot ? [[BOOT_FILE, BOOT_TEXT] as [string, string]] : []),
+  const hasBoot = textOf(BOOT_FILE) !== undefined;
+  const boots = boot ?? hasBoot;
+  const kept = [
+    ...(keptParameters.length === 0 ? [] : [`${MODPROBE_FILE}: ${keptParameters.join(' ')} (--no-param forgets them)`]),
+    ...(hasBoot && boot === undefined ? [`${BOOT_FILE} (--no-boot removes it)`] : []),
   ];
-  if (!boot) rmSync(BOOT_FILE, {force: true});
-  for (const [path, text] of texts) {
-    mkdirSync(dirname(path), {recursive: true});
-    writeFileSync(path, text);
+  const write = (): void => {
+    const text = withParameters(modprobe ?? MODPROBE_TEXT, wanted);
+    if (text !== modprobe && (modprobe === undefined || parameters !== undefined)) writeSystemFile(MODPROBE_FILE, text);
+    const oldRule = writeRule();
+    if (oldRule !== undefined) kept.push(`${oldRule}: the udev rule that was there, which differed`);
+    if (boots && !hasBoot) writeSystemFile(BOOT_FILE, BOOT_TEXT);
+    if (!boots) rmSync(BOOT_FILE, {force: true});
+  };
+  return {files: [MODPROBE_FILE, UDEV_RULE_FILE, ...(boots ? [BOOT_FILE] : [])], kept, write};
+}
+
+/** Ctrl-C, or a request to end, meanwhile: the programs that run may end of it, but what was begun is taken back first. */
+class Interruption {
+  private came = false;
+  private readonly note = (): void => {
+    this.came = true;
+  };
+
+  constructor() {
+    for (const signal of SIGNALS) process.on(signal, this.note);
   }
-  return texts.map(([path]) => path);
+
+  /** Waits for the work; fails as interrupted, whatever the work itself came to. */
+  async during(work: Promise<unknown>, restored: boolean): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!this.came) throw error;
+    }
+    if (this.came) throw interrupted(restored);
+  }
+
+  end(): void {
+    for (const signal of SIGNALS) process.off(signal, this.note);
+  }
 }
 
-/** A container, or a system without udev, has nobody to tell. */
-const udevRuns = (): boolean => existsSync('/run/udev/control') && findProgram('udevadm') !== undefined;
-
-async function reloadUdev(): Promise<void> {
-  if (udevRuns()) await must('telling udev of its rules', 'udevadm', ['control', '--reload']);
-}
-
-async function settle(): Promise<void> {
-  if (udevRuns()) await run('udevadm', ['settle', '--timeout=10']);
-}
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

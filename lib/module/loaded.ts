@@ -2,7 +2,7 @@
 import {existsSync, readFileSync, statSync} from 'node:fs';
 import {FRAMEVEC_DEVICE} from '../uapi.js';
 import {run} from '../vm/programs.js';
-import {ModuleError} from './errors.js';
+import {ModuleError, SignatureError, moduleInUse} from './errors.js';
 import {isSignatureRefusal, signingRemedy} from './signing.js';
 
 const SYS = '/sys/module/framevec';
@@ -24,12 +24,23 @@ export async function load(): Promise<void> {
   const {status, stderr} = await run('modprobe', ['framevec']);
   if (status === 0) return;
   if (isSignatureRefusal(stderr)) {
-    throw new ModuleError(
+    throw new SignatureError(
       `this kernel loads only modules that are signed with a key it knows (Secure Boot, or module.sig_enforce=1), and refused framevec.ko: ${signingRemedy()}`,
       stderr,
     );
   }
   throw new ModuleError(`modprobe could not load the module: ${stderr.trim().split('\n').at(-1)}; the kernel's log (dmesg) may say more`);
+}
+
+/** Fails while something uses it. */
+export function requireUnused(): void {
+  let users = 0;
+  try {
+    users = Number(readFileSync(`${SYS}/refcnt`, 'utf8'));
+  } catch {
+    // It is not loaded.
+  }
+  if (users > 0) throw moduleInUse();
 }
 
 /** Unloads it if it is there; fails while something uses it. */
@@ -40,11 +51,7 @@ export async function unload(): Promise<void> {
   if (status === 0 && !isLoaded()) return;
   const {status: again, stderr: why} = await run('rmmod', ['framevec']);
   if (again === 0) return;
-  throw new ModuleError(
-    `${stderr}${why}`.includes('in use')
-      ? 'the module is in use: end the programs that have a vector or /dev/framevec open (`fuser -v /dev/framevec`), and try again'
-      : `the module could not be unloaded: ${why.trim()}`,
-  );
+  throw `${stderr}${why}`.includes('in use') ? moduleInUse() : new ModuleError(`the module could not be unloaded: ${why.trim()}`);
 }
 
 /** Who may open the device. */

@@ -18,8 +18,16 @@ export function sourceFiles(directory: string): string[] {
     .sort();
 }
 
-/** What the module can be loaded with, by name. */
-export function moduleParameters(directory: string): string[] {
+export interface ModuleParameter {
+  name: string;
+  /** As module_param() has it: bool, ulong, ... */
+  type: string;
+}
+
+/** What the module can be loaded with. */
+export function moduleParameters(directory: string): ModuleParameter[] {
   const sources = sourceFiles(directory).filter((path) => /^[^/]*\.c$/.test(path));
-  return sources.flatMap((path) => [...readFileSync(join(directory, path), 'utf8').matchAll(/^module_param\((\w+),/gm)].map(([, name = '']) => name));
+  return sources.flatMap((path) =>
+    [...readFileSync(join(directory, path), 'utf8').matchAll(/^module_param\((\w+), (\w+),/gm)].map(([, name = '', type = '']) => ({name, type})),
+  );
 }

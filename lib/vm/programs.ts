@@ -160,7 +160,7 @@ export function missingPackages(build: boolean): string[] {
 /** The commands that bring `packages` in; the same words go to the user and to the shell. */
 export function installCommands(packages: readonly string[], root: boolean, updateFirst: boolean): string[][] {
   const sudo = root ? [] : ['sudo'];
-  const install = [...sudo, 'apt-get', 'install', '-y', '--no-install-recommends', ...packages];
+  const install = [...sudo, 'apt-get', 'install', '-y', '-o', 'DPkg::Lock::Timeout=600', '--no-install-recommends', ...packages];
   return updateFirst ? [[...sudo, 'apt-get', 'update'], install] : [install];
 }
 
