@@ -3,7 +3,7 @@ import {chmodSync, closeSync, openSync} from 'node:fs';
 import test from 'ava';
 import {FrameVector, FrameVectorError} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
-import {MAP, PAGE, SYS, close, createVector, ioctl, mmap, munmap, must} from './raw.js';
+import {MAP, PAGE, SYS, asNobody, close, createVector, ioctl, mmap, munmap, must} from './raw.js';
 import {endsBalanced, statusFrames} from './oracles.js';
 
 endsBalanced(test);
@@ -18,17 +18,6 @@ const memory = mmap(LIMIT * 2 * PAGE, {flags: MAP.PRIVATE | MAP.ANONYMOUS | MAP.
 function setLimit(frames: number): void {
   const limit = new BigUint64Array([BigInt(frames * PAGE), BigInt(frames * PAGE)]);
   must(SYS.prlimit64, 0, RLIMIT_MEMLOCK, limit, 0);
-}
-
-const {setresuid} = SYS;
-/** This thread only: AVA's worker is one. The real uid stays, so that root can come back. */
-function asNobody<T>(use: () => T): T {
-  must(setresuid, -1, 65534, -1);
-  try {
-    return use();
-  } finally {
-    must(setresuid, -1, 0, -1);
-  }
 }
 
 test.before(() => {

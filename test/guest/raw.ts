@@ -180,3 +180,16 @@ export function receive(socket: number): number {
   must(SYS.recvmsg, socket, header, 0, data, iov);
   return new DataView(control.buffer).getInt32(16, true);
 }
+
+/** The user without capabilities that the kernel keeps for those who are nobody. */
+export const NOBODY = 65534;
+
+/** Runs as nobody, this thread only (AVA's worker is one). The real uid stays, so that root can come back. */
+export function asNobody<T>(use: () => T): T {
+  must(SYS.setresuid, -1, NOBODY, -1);
+  try {
+    return use();
+  } finally {
+    must(SYS.setresuid, -1, 0, -1);
+  }
+}
