@@ -55,7 +55,9 @@ test.serial('one page can be pinned more than a million times, and is refused wi
   t.true(Number(told.pins) > 2 ** 20 && Number(told.pins) < 2 ** 21, JSON.stringify(told));
 });
 
-// From 6.2 on such a pin has pages of its own, 8 GiB of them.
-(since([6, 2]) ? test.serial.skip : test.serial)('8 GiB of memory that nobody has touched, for read: the zero page is not pinned too often', t => {
-  t.like(tells('limits', ['zero', 9000], 900_000), {frames: 0, result: EOVERFLOW, reason: uapi.FRAMEVEC_REASON_TOO_MANY_PINS});
+// From 6.2 on such a pin has pages of its own, 9 GiB of them.
+(since([6, 2]) ? test.serial.skip : test.serial)('9 GiB of memory that nobody has touched, for read: the page of zeros is pinned so often only where that is not counted', t => {
+  const told = tells('limits', ['zero', 9000], 900_000);
+  if (since([6, 1])) t.deepEqual(told, {frames: 9000 * 256, result: 0, reason: 0});
+  else t.deepEqual(told, {frames: 0, result: EOVERFLOW, reason: uapi.FRAMEVEC_REASON_TOO_MANY_PINS});
 });

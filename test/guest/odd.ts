@@ -1,5 +1,5 @@
 /** The tests' own driver, kmod/sample/framevec_odd.c: device mappings that behave as a few rare ones do. */
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
 import {closeSync, openSync, writeSync} from 'node:fs';
 import {MAP, PAGE, PROT, mmap} from './raw.js';
 
@@ -13,6 +13,8 @@ export class OddDriver implements Disposable {
   readonly fd: number;
 
   constructor() {
+    // A test file that has failed may have left it.
+    spawnSync('rmmod', ['framevec_odd']);
     execFileSync('insmod', [`${process.env.FRAMEVEC_KMOD ?? ''}/sample/framevec_odd.ko`]);
     this.fd = openSync(ODD, 'r+');
   }

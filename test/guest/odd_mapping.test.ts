@@ -101,22 +101,25 @@ test.serial('a thread that zaps the mapping in a loop makes no PIN fail, and eve
   const address = odd.map(2);
   const first = new Uint8Array(1);
   const came = {right: 0, stale: 0, zaps: Atomics.load(state, 1)};
-  for (let turn = 0; turn < 2000; turn++) {
-    const told = pin(vector, address, 2);
-    if (told[0] !== 0) t.deepEqual(told, [0, 2, 0, undefined], `turn ${turn}`);
-    const result = errnoName(raw.syscall(SYS.pread64, vector, first, 1, PAGE));
-    if (result === 1 && first[0] === OddDriver.byteOf(1)) came.right++;
-    else if (result === 'ESTALE') came.stale++;
-    else t.fail(`turn ${turn}: ${result} ${first[0] ?? ''}`);
-    ioctl(vector, 'UNPIN');
+  try {
+    for (let turn = 0; turn < 2000; turn++) {
+      const told = pin(vector, address, 2);
+      if (told[0] !== 0) t.deepEqual(told, [0, 2, 0, undefined], `turn ${turn}`);
+      const result = errnoName(raw.syscall(SYS.pread64, vector, first, 1, PAGE));
+      if (result === 1 && first[0] === OddDriver.byteOf(1)) came.right++;
+      else if (result === 'ESTALE') came.stale++;
+      else t.fail(`turn ${turn}: ${result} ${first[0] ?? ''}`);
+      ioctl(vector, 'UNPIN');
+    }
+    came.zaps = Atomics.load(state, 1) - came.zaps;
+  } finally {
+    Atomics.store(state, 0, 1);
+    await once(zapper, 'exit');
+    close(vector);
+    munmap(address, 2 * PAGE);
   }
-  came.zaps = Atomics.load(state, 1) - came.zaps;
-  Atomics.store(state, 0, 1);
-  await once(zapper, 'exit');
   t.is(came.right + came.stale, 2000);
   t.true(came.zaps > 100 && came.stale > 0, JSON.stringify(came));
-  close(vector);
-  munmap(address, 2 * PAGE);
 });
 
 test.serial('a zap makes the snapshot stale, and a new PIN has the same frames', t => {
