@@ -25,9 +25,17 @@ for (const [what, mib] of Object.entries(CALLS)) {
   }
 }
 
+test.serial('the first snapshot of a process, for which the kernel takes locks that it gives up for any signal', t => {
+  for (let round = 0; round < 30; round++) {
+    const told = tells('timers', ['snapshot', 400 + 17 * round, 1, round % 2 === 0 ? 'plain' : 'restart'], LIMIT_MS);
+    t.is(told.result, told.frames, JSON.stringify(told));
+  }
+});
+
 test.serial('the fastest timer does come in the middle of a pin', t => {
   const told = tells('timers', ['pin', 1000, 256, 'restart'], LIMIT_MS);
-  t.true(Number(told.signals) > 10, JSON.stringify(told));
+  // The next signal is sent when the last one has been handled, which is when the call returns.
+  t.true(Number(told.signals) >= 1 && Number(told.ms) > 10, JSON.stringify(told));
 });
 
 for (const [what, mib] of Object.entries(CALLS)) {
