@@ -18,7 +18,8 @@
 
 #include "compat.h"
 
-#define ODD_PAGES	64
+#define ODD_ORDER	6
+#define ODD_PAGES	BIT(ODD_ORDER)
 #define ODD_FIRST_BYTE	0x40
 
 enum odd_what {
@@ -143,30 +144,27 @@ static void odd_free(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < ODD_PAGES && odd_pages[i].memory; i++) {
+	for (i = 0; i < ODD_PAGES; i++)
 		odd_set_cache(odd_pages + i, ODD_WRITE_BACK);
-		free_page((unsigned long)odd_pages[i].memory);
-	}
+	free_pages((unsigned long)odd_pages[0].memory, ODD_ORDER);
 }
 
 static int __init odd_init(void)
 {
+	/* The frames follow each other, as a device's do. */
+	void *memory = (void *)__get_free_pages(GFP_KERNEL, ODD_ORDER);
 	unsigned int i;
 	int ret;
 
+	if (!memory)
+		return -ENOMEM;
 	for (i = 0; i < ODD_PAGES; i++) {
-		odd_pages[i].memory = (void *)__get_free_page(GFP_KERNEL);
-		if (!odd_pages[i].memory) {
-			ret = -ENOMEM;
-			goto free;
-		}
+		odd_pages[i].memory = memory + i * PAGE_SIZE;
 		memset(odd_pages[i].memory, ODD_FIRST_BYTE + i, PAGE_SIZE);
 	}
 	ret = misc_register(&odd_device);
-	if (!ret)
-		return 0;
-free:
-	odd_free();
+	if (ret)
+		odd_free();
 	return ret;
 }
 module_init(odd_init);
