@@ -390,7 +390,8 @@ static int framevec_hold_traced(struct framevec *vec, struct framevec_pin *arg)
  * all without.
  *
  * Return: 0, or a negative errno; the dictionary in uapi/framevec.h tells what
- * each of them means. arg->reason is more precise.
+ * each of them means. arg->reason is more precise. -ERESTARTNOINTR: a signal
+ * that has a handler came first; to be returned to user space as it is.
  */
 int framevec_pin(struct framevec *vec, struct framevec_pin *arg)
 {

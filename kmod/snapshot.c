@@ -240,6 +240,13 @@ static int framevec_watch(struct framevec *vec, unsigned long start,
 	ret = mmu_interval_notifier_insert(&snapshot->notifier, vec->account.mm, start,
 					   (unsigned long)nr << PAGE_SHIFT,
 					   &framevec_notifier_ops);
+	/*
+	 * The first watch over an mm has the kernel take all of its locks, and
+	 * it does not while any signal is pending. Nothing has been done: once
+	 * the handler has run, the call begins again.
+	 */
+	if (ret == -EINTR && !fatal_signal_pending(current))
+		ret = -ERESTARTNOINTR;
 	if (ret)
 		return ret;
 	snapshot->active = true;

@@ -1,9 +1,10 @@
 /** What a device sees and does: reads, writes, runs and conversions through the kernel's own view of the frames. */
-import {readFileSync} from 'node:fs';
+import {closeSync, openSync, readFileSync} from 'node:fs';
 import test from 'ava';
 import {FrameVector, FrameVectorError, info, type PinnableMemory} from '../../lib/index.js';
+import * as uapi from '../../lib/uapi.js';
 import {HAS_THP} from './backings.js';
-import {MADV, PAGE, SYS, errnoName, raw} from './raw.js';
+import {MADV, MAP, PAGE, SYS, bytes, close, createVector, errnoName, ioctl, mmap, munmap, must, raw} from './raw.js';
 import {endsBalanced, pagemap, statusFrames} from './oracles.js';
 
 endsBalanced(test);
@@ -69,6 +70,106 @@ test.serial('a transfer is short where the range ends, and the neighbours are ou
   const error = t.throws(() => vector.write(end, into), {instanceOf: FrameVectorError, code: 'ENOSPC'});
   t.regex(error.message, /^write: the offset is at the end of the range/);
   t.is(vector.write(end, new Uint8Array(0)), 0, 'nothing is nowhere');
+});
+
+/** Pages of which the second half has gone: a raw call only can be given such a buffer. */
+function halfGone(pages: number, fill: number): {address: bigint; free: () => void} {
+  const address = mmap(pages * PAGE);
+  bytes(address, pages * PAGE).fill(fill);
+  munmap(address + BigInt((pages / 2) * PAGE), (pages / 2) * PAGE);
+  return {address, free: () => {
+    munmap(address, (pages / 2) * PAGE);
+  }};
+}
+
+for (const kind of ['a pin', 'a snapshot'] as const) {
+  test.serial(`write() from a buffer that ends in a hole writes up to there into ${kind}, and what is behind stays as it is`, t => {
+    const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+    const address = mmap(4 * PAGE, kind === 'a pin' ? {} : {flags: MAP.SHARED, fd: device});
+    const memory = bytes(address, 4 * PAGE).fill(0x11);
+    const vector = createVector(device, 4);
+    t.is(ioctl(vector, 'PIN', {addr: address, length: 4 * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE}).fields.frames, 4);
+    const source = halfGone(4, 0x22);
+    // From a byte that is neither the first of a page nor of a word, to one that is not either.
+    for (const [from, to] of [[PAGE + 1, 100], [1, 7], [2 * PAGE - 3, 4093]] as const) {
+      memory.fill(0x11);
+      const there = 2 * PAGE - from;
+      const result = raw.syscall(SYS.pwrite64, vector, source.address + BigInt(from), there + 3000, to);
+      // The kernel may copy in words, and leave out the last few bytes; of a snapshot, it goes by 256 at most.
+      const slack = kind === 'a pin' ? 8 : 256;
+      if (result === -14n) t.true(there <= slack, 'nothing was written');
+      else t.true(result <= BigInt(there) && result >= BigInt(there - slack), `${result} of ${there}`);
+      const written = result > 0n ? Number(result) : 0;
+      t.true(memory.every((byte, i) => byte === (i >= to && i < to + written ? 0x22 : i >= to + written && i < to + there ? byte : 0x11)), `${from} to ${to}`);
+      t.false(memory.includes(0), 'nothing is zeroed');
+    }
+    t.is(errnoName(raw.syscall(SYS.pwrite64, vector, source.address + BigInt(2 * PAGE), 100, 0)), 'EFAULT');
+    source.free();
+    close(vector);
+    munmap(address, 4 * PAGE);
+    closeSync(device);
+  });
+
+  test.serial(`read() of ${kind} into a buffer that ends in a hole reads up to there, and the position is where it got to`, t => {
+    const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+    const address = mmap(4 * PAGE, kind === 'a pin' ? {} : {flags: MAP.SHARED, fd: device});
+    bytes(address, 4 * PAGE).fill(0x33);
+    const vector = createVector(device, 4);
+    t.is(ioctl(vector, 'PIN', {addr: address, length: 4 * PAGE}).fields.frames, 4);
+    const target = halfGone(4, 0x44);
+    const there = PAGE - 1;
+    const result = raw.syscall(SYS.read, vector, target.address + BigInt(PAGE + 1), 3 * PAGE);
+    const slack = kind === 'a pin' ? 8 : 256;
+    t.true(result <= BigInt(there) && result >= BigInt(there - slack), `${result} of ${there}`);
+    t.is(must(SYS.lseek, vector, 0, 1), result);
+    const into = bytes(target.address, 2 * PAGE);
+    t.true(into.subarray(0, PAGE + 1).every(byte => byte === 0x44));
+    t.true(into.subarray(PAGE + 1, PAGE + 1 + Number(result)).every(byte => byte === 0x33));
+    t.is(errnoName(raw.syscall(SYS.read, vector, target.address + BigInt(2 * PAGE), 100)), 'EFAULT');
+    target.free();
+    close(vector);
+    munmap(address, 4 * PAGE);
+    closeSync(device);
+  });
+}
+
+test.serial('lseek() moves the position of read() and write() within the range, and tells its length', t => {
+  const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+  const length = 2 * PAGE - 100;
+  const address = mmap(2 * PAGE);
+  bytes(address, PAGE).fill(0x41);
+  bytes(address + BigInt(PAGE), PAGE).fill(0x42);
+  const vector = createVector(device, 2);
+  const [SET, CUR, END] = [0, 1, 2];
+  const seek = (offset: number, whence: number): number | string => {
+    const result = raw.syscall(SYS.lseek, vector, offset, whence);
+    return result < 0n ? errnoName(result) : Number(result);
+  };
+  const next = (): number | undefined => {
+    const byte = new Uint8Array(1);
+    return must(SYS.read, vector, byte, 1) === 1n ? byte[0] : undefined;
+  };
+  t.is(seek(0, END), 0, 'an empty vector has nothing to move in');
+  t.is(seek(1, SET), 'EINVAL');
+  t.is(ioctl(vector, 'PIN', {addr: address + 100n, length, flags: uapi.FRAMEVEC_PIN_WRITE}).result, 0);
+  t.is(seek(PAGE - 100, SET), PAGE - 100);
+  t.is(next(), 0x42);
+  t.is(seek(0, CUR), PAGE - 99);
+  t.is(seek(-2, CUR), PAGE - 101);
+  t.is(next(), 0x41);
+  t.is(seek(0, END), length);
+  t.is(next(), undefined);
+  t.is(seek(-1, END), length - 1);
+  t.is(must(SYS.write, vector, new Uint8Array([7, 7]), 2), 1n);
+  t.deepEqual([bytes(address + BigInt(2 * PAGE - 1), 1)[0], seek(0, CUR)], [7, length]);
+  for (const [offset, whence] of [[-1, SET], [1, END], [length + 1, SET], [-length - 1, END], [-(2 ** 40), CUR]] as const) {
+    t.is(seek(offset, whence), 'EINVAL', `${offset} from ${whence}`);
+  }
+  t.is(seek(0, 9), 'EINVAL');
+  t.is(seek(0, CUR), length, 'what fails does not move it');
+  close(vector);
+  munmap(address, 2 * PAGE);
+  closeSync(device);
 });
 
 test.serial('any view may be read into and written from, also one of shared memory', t => {

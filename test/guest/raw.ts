@@ -26,7 +26,7 @@ export const PAGE = 4096;
 export const SYS = {
   close: 3, poll: 7, mmap: 9, mprotect: 10, munmap: 11, ioctl: 16, pread64: 17, pwrite64: 18, mremap: 25, madvise: 28,
   socketpair: 53, sendmsg: 46, recvmsg: 47, kill: 62, ftruncate: 77, getpid: 39, prlimit64: 302, memfd_create: 319, memfd_secret: 447,
-  wait4: 61, read: 0, write: 1, open: 2, dup: 32, clone: 56, fcntl: 72, setresuid: 117,
+  wait4: 61, read: 0, write: 1, open: 2, lseek: 8, dup: 32, clone: 56, fcntl: 72, setresuid: 117,
 } as const;
 
 export const PROT = {NONE: 0, READ: 1, WRITE: 2} as const;
@@ -179,4 +179,17 @@ export function receive(socket: number): number {
   const {header, data, iov} = messageOf(control);
   must(SYS.recvmsg, socket, header, 0, data, iov);
   return new DataView(control.buffer).getInt32(16, true);
+}
+
+/** The user without capabilities that the kernel keeps for those who are nobody. */
+export const NOBODY = 65534;
+
+/** Runs as nobody, this thread only (AVA's worker is one). The real uid stays, so that root can come back. */
+export function asNobody<T>(use: () => T): T {
+  must(SYS.setresuid, -1, NOBODY, -1);
+  try {
+    return use();
+  } finally {
+    must(SYS.setresuid, -1, 0, -1);
+  }
 }
