@@ -100,20 +100,21 @@ static unsigned int framevec_copy_flags(struct mm_struct *mm,
 /*
  * Fault in what a pin could not. A longterm pin of 5.10 and 6.1 can't wait for
  * a fault that is to be retried, such as one that userfaultfd serves; this can.
- * It also tells a failed frame, and a lack of memory, from another refusal.
- * Returns 0 if the first page is there now.
+ * It also tells a failed frame, and a lack of memory, from another refusal. It
+ * is one page: those behind it may have to be waited for, and if this one can't
+ * be pinned, nobody needs them. Returns 0 if the page is there now.
  */
-static int framevec_fault_in(unsigned long addr, unsigned int n,
-			     unsigned int gup_flags, struct page **pages)
+static int framevec_fault_in(unsigned long addr, unsigned int gup_flags)
 {
+	struct page *page;
 	long ret;
 
 	gup_flags &= FOLL_WRITE | FOLL_FORCE;
-	ret = get_user_pages_unlocked(addr, n, pages,
+	ret = get_user_pages_unlocked(addr, 1, &page,
 				      gup_flags | FOLL_HWPOISON);
 	if (ret <= 0)
 		return ret ?: -EFAULT;
-	framevec_put_all(pages, ret);
+	put_page(page);
 	return 0;
 }
 
@@ -141,7 +142,7 @@ static int framevec_get_some(struct framevec *vec, struct framevec_gup *gup,
 	ret = pin_user_pages_fast(addr, nr, gup_flags, pages);
 	if ((ret == -EFAULT || !ret) && *faulted != addr) {
 		*faulted = addr;
-		gup->fault = framevec_fault_in(addr, nr, gup_flags, pages);
+		gup->fault = framevec_fault_in(addr, gup_flags);
 		if (gup->fault)
 			return ret ?: -EFAULT;
 		ret = pin_user_pages_fast(addr, nr, gup_flags, pages);
