@@ -83,7 +83,7 @@ interrupted() {
   setsid node node_modules/framevec/dist/lib/cli/main.js module install &
   pid=$!
   until [ -s "/var/lib/dkms/.framevec-install/dkms/framevec/${VERSION}/build/make.log" ]; do kill -0 $pid || return 1; sleep 0.2; done
-  kill -TERM -- -$pid
+  bash -c "kill -TERM -- -$pid" # dash cannot
   wait $pid
 }
 find_version() { cat /sys/module/framevec/version; modinfo -F version framevec; }
