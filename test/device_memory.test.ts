@@ -116,7 +116,7 @@ test('a descriptor is mapped too, and stays its owner\'s', t => {
 test('what can\'t be mapped says what was asked, and why not', t => {
   const missing = t.throws(() => DeviceMemory.map('/dev/no-such-device'), {instanceOf: FrameVectorError, code: 'ENOENT'});
   t.like(missing, {syscall: 'open', path: '/dev/no-such-device'});
-  t.is(missing.message, 'map: /dev/no-such-device: there is no such file');
+  t.is(missing.message, 'map: /dev/no-such-device: there is no such file (ENOENT)');
   const unsized = t.throws(() => DeviceMemory.map('/dev/null'), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
   t.regex(unsized.message, /"options.length".* as \/dev\/null does not tell its size/);
   const unmappable = t.throws(() => DeviceMemory.map('/dev/null', {length: PAGE}), {instanceOf: FrameVectorError, code: 'ENODEV'});

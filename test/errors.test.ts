@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import {errnoName} from '../lib/errno.js';
 import * as errors from '../lib/errors.js';
 import {REASONS, type Reason} from '../lib/uapi.js';
 
@@ -46,7 +47,7 @@ test('each reason of a failed pin has words of its own, and a place where it has
 test('a pin that fails without a reason tells the errno in words', t => {
   t.regex(errors.pinFailed(-16, asked, undefined, 7, 4096).message, /holds 7 frames already: unpin\(\) first/);
   const other = errors.pinFailed(-14, asked, undefined, 0, 4096);
-  t.is(other.message, 'pin: 1,024 frames (4 MiB) asked; EFAULT');
+  t.is(other.message, 'pin: 1,024 frames (4 MiB) asked; the memory is not mapped, or not for this access (EFAULT)');
   t.false('reason' in other);
 });
 
@@ -80,10 +81,10 @@ test('a call on a vector that is refused tells what to do about it', t => {
   const stale = errors.vectorFailed('read', -116);
   t.like(stale, {code: 'ESTALE', errno: -116, syscall: 'pread'});
   t.regex(stale.message, /^read: the mapping of this device memory has changed .*: unpin\(\), then pin\(\) what is mapped now$/);
-  t.like(errors.vectorFailed('write', -9), {code: 'EBADF', syscall: 'pwrite', message: 'write: the frames are held for reading: pin with {write: true}'});
+  t.like(errors.vectorFailed('write', -9), {code: 'EBADF', syscall: 'pwrite', message: 'write: the frames are pinned for reading: pin with {write: true}'});
   t.like(errors.vectorFailed('write', -28), {code: 'ENOSPC', syscall: 'pwrite'});
   t.regex(errors.vectorFailed('extents', -1).message, /CAP_SYS_ADMIN.*\{pfns: false\} too\. `npx framevec doctor`/);
-  const place = {reason: 'no-page', offset: 8192, address: 0x7f0000003000} as const;
+  const place = {reason: 'no-page', offset: 8192, address: 0x7f0000003000, asked} as const;
   const unconverted = errors.vectorFailed('toPages', -22, place);
   t.like(unconverted, {code: 'EINVAL', reason: 'no-page', failOffset: 8192, failAddress: 0x7f0000003000, syscall: 'ioctl(FRAMEVEC_IOC_TO_PAGES)'});
   t.regex(unconverted.message, /no struct page for the frame at byte 8,192 of the target/);
@@ -107,9 +108,9 @@ test('an unaligned range tells which end it is, and both ways out', t => {
 });
 
 test('errnos have the names of the header, also those that libuv names otherwise', t => {
-  t.is(errors.errnoName(-95), 'EOPNOTSUPP');
-  t.is(errors.errnoName(-133), 'EHWPOISON');
-  t.is(errors.errnoName(-61), 'ENODATA');
+  t.is(errnoName(-95), 'EOPNOTSUPP');
+  t.is(errnoName(-133), 'EHWPOISON');
+  t.is(errnoName(-61), 'ENODATA');
 });
 
 test('mistakes in a call are in the words of Node', t => {

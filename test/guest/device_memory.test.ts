@@ -34,7 +34,7 @@ for (const [words, id, index] of [
     t.is(memory.byteLength, length);
     using vector = FrameVector.pin(memory);
     const frames = Math.ceil(length / PAGE);
-    t.like(vector, {kind: 'pfns', length: frames, offset: 0, byteLength: length});
+    t.like(vector, {kind: 'pfns', frames, offset: 0, byteLength: length});
     const {pfns, counts} = vector.extents();
     t.deepEqual([[...pfns], [...counts]], [[pfn], [frames]]);
     t.is(vector.pfns()[frames - 1], pfn + BigInt(frames - 1));

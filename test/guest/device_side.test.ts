@@ -109,7 +109,7 @@ test.serial('extents() are the runs that pagemap shows, and their counts add up'
   using memory = filled(MEBIBYTE);
   using vector = FrameVector.pin(memory, {write: true});
   const {pfns, counts} = vector.extents();
-  const runs = runsOf(pagemap(BigInt(vector.address), vector.length));
+  const runs = runsOf(pagemap(BigInt(vector.address), vector.frames));
   t.deepEqual([...pfns], runs.pfns);
   t.deepEqual([...counts], runs.counts);
   t.deepEqual(vector.extents({pfns: false}), {counts});
@@ -125,7 +125,7 @@ test.serial('a thousand extents come as whole as one: no two neighbours are in a
   }
   using vector = FrameVector.pin(memory, {write: true});
   const {pfns, counts} = vector.extents();
-  const runs = runsOf(pagemap(BigInt(vector.address), vector.length));
+  const runs = runsOf(pagemap(BigInt(vector.address), vector.frames));
   t.true(runs.counts.length > 500, `${runs.counts.length} runs are more than the library asks for at once`);
   t.deepEqual([...pfns], runs.pfns);
   t.deepEqual([...counts], runs.counts);

@@ -39,4 +39,4 @@ export const wrongTarget = (): FrameVector => FrameVector.pin('bytes');
 // @ts-expect-error - there is no such option
 export const wrongOption = (target: PinTarget): FrameVector => FrameVector.pin(target, {writable: true});
 // @ts-expect-error - what a vector holds is told, not set
-export const wrongWrite = (vector: FrameVector): void => { vector.length = 1; };
+export const wrongWrite = (vector: FrameVector): void => { vector.frames = 1; };
