@@ -43,7 +43,8 @@ const {isMarkedAsUntransferable} = workerThreads as {isMarkedAsUntransferable?: 
 
 // Those that framevec has marked as untransferable, this copy of it or another one in the process.
 const MARKED = Symbol.for('framevec.marked');
-const marked = ((globalThis as {[MARKED]?: WeakSet<ArrayBuffer>})[MARKED] ??= new WeakSet<ArrayBuffer>());
+const shared = globalThis as Record<symbol, WeakSet<ArrayBuffer> | undefined>;
+const marked = (shared[MARKED] ??= new WeakSet<ArrayBuffer>());
 
 const containers = new WeakMap<ArrayBufferLike, Container>();
 

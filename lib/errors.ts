@@ -73,9 +73,9 @@ export class FrameVectorError extends Error {
   declare readonly reason?: Reason;
   /** What a failed pin was asked for. */
   declare readonly asked?: AskedRange;
-  /** @deprecated Use `stop.offset`. */
+  /** `stop.offset`. */
   declare readonly failOffset?: number;
-  /** @deprecated Use `stop.address`. */
+  /** `stop.address`. */
   declare readonly failAddress?: number;
   /** `stop.memlock`: the limit on pinned memory, with reason `'memlock'`. */
   declare readonly memlock?: Memlock;

@@ -422,12 +422,11 @@ export class FrameVector implements Disposable, AsyncDisposable {
       return;
     }
     const message = this.#lastMessage();
-    let answer = 0;
+    const answer = addon.close(handle);
     try {
       this.#forget();
     } finally {
       endHold(hold);
-      answer = addon.close(handle);
     }
     if (answer === REFUSED_LOST) warnOfLost();
     else if (answer < 0) throw unexpected('close', answer);

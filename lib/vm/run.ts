@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {checkOptions} from '../options.js';
 import {isHiddenInGuest} from './cache.js';
 import {EndMark} from './end-mark.js';
 import {EXIT, VmError, messageOf} from './errors.js';
@@ -10,7 +11,7 @@ import {FILES, commandScript, guestEnvironment, initScript, type Terminal} from 
 import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
 import {QemuProcess, passOn} from './machine.js';
 import {checkParameters} from './module.js';
-import {DEFAULTS, type Ending, type VmOptions, type VmResult} from './options.js';
+import {DEFAULTS, VM_OPTIONS, type Ending, type VmOptions, type VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
 import {endRun, newRun, type RunDirectory} from './runs.js';
 import {prepareVm, type Setup} from './setup.js';
@@ -23,6 +24,7 @@ const LOG_END_MS = 5000;
 const LAST_OUTPUT_MS = 2000;
 
 export async function runVm(options: VmOptions): Promise<VmResult> {
+  checkOptions(options, VM_OPTIONS);
   if (options.command.length === 0) {
     throw new VmError('there is no command to run; it stands after --');
   }

@@ -41,7 +41,7 @@ test.serial('what pin() throws, pinAsync() rejects with, and the vector is free 
   await t.throwsAsync(vector.pinAsync(memory), {code: 'ERR_FRAMEVEC_CLOSED'});
 });
 
-test.serial('until it settles, the vector says EBUSY to everything, and its memory does not close', async t => {
+test.serial('until it settles, every call on the vector but close() fails with EBUSY, and its memory stays mapped', async t => {
   using memory = FrameVector.alloc(64 * MEBIBYTE, {hugepages: false});
   using vector = FrameVector.create(64 * MEBIBYTE / pageSize);
   const pinning = vector.pinAsync(memory, {write: true});
@@ -57,15 +57,10 @@ test.serial('until it settles, the vector says EBUSY to everything, and its memo
     () => {
       vector.toPfns();
     },
-    () => {
-      vector.close();
-    },
   ];
   for (const call of calls) t.throws(call, {instanceOf: FrameVectorError, code: 'EBUSY', message: /pinAsync\(\) of this vector has not settled/}, String(call));
   await t.throwsAsync(vector.pinAsync(memory), {code: 'EBUSY'});
-  t.throws(() => {
-    memory.close();
-  }, {code: 'EBUSY'});
+  memory.close();
   t.false(vector.closed);
   t.is(await pinning, vector.capacity);
   t.is(vector.unpin(), vector.capacity);

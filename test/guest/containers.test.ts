@@ -81,9 +81,8 @@ for (const [words, detach] of Object.entries(detachments)) {
     const before = frames(vector);
     await attempt(detach, memory.buffer);
     t.deepEqual(pagemap(BigInt(vector.address), 8), before);
-    t.throws(() => {
-      memory.close();
-    }, {code: 'EBUSY'});
+    memory.close();
+    t.deepEqual(pagemap(BigInt(vector.address), 8), before, 'closed, too');
     vector.close();
   });
 }

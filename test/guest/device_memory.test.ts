@@ -177,18 +177,12 @@ test.serial('a snapshot is not a pin: the memory closes under it, and it is stal
   t.false(vector.stale);
 });
 
-test.serial('pinned memory does not close; views of closed device memory read zero', t => {
-  using ordinary = FrameVector.alloc(PAGE);
-  using vector = FrameVector.pin(ordinary);
-  t.throws(() => {
-    ordinary.close();
-  }, {code: 'EBUSY'});
+test.serial('a copy of device memory is one: it keeps its bytes when the memory is closed', t => {
   const memory = DeviceMemory.map('/dev/framevec', {length: PAGE, write: true});
   memory.bytes.fill(7);
   const moved = structuredClone(memory.buffer);
   memory.close();
-  t.true(new Uint8Array(moved).every(byte => byte === 7), 'a copy is one');
-  t.is(vector.unpin(), 1);
+  t.true(new Uint8Array(moved).every(byte => byte === 7));
 });
 
 test.serial('pages of a file are pinned: private ones, and shared ones of a memfd for writing', t => {

@@ -162,14 +162,8 @@ test.serial('a closed vector says so, and a second close() does nothing', t => {
   t.is(inspect(vector), 'FrameVector {closed}');
 });
 
-test.serial('memory is not closed while it is pinned, and is after', t => {
+test.serial('closed memory is not pinned again, by itself or by a view', t => {
   const memory = FrameVector.alloc(10 * pageSize);
-  const vector = FrameVector.pin(memory.bytes.subarray(0, pageSize));
-  t.throws(() => {
-    memory.close();
-  }, {code: 'EBUSY', message: /unpin\(\) or close\(\)/});
-  t.is(memory.bytes.length, 10 * pageSize);
-  vector.close();
   memory.close();
   t.throws(() => FrameVector.pin(memory), {instanceOf: TypeError, code: 'ERR_FRAMEVEC_CLOSED'});
   t.throws(() => FrameVector.pin(memory.bytes), {instanceOf: TypeError, code: 'ERR_FRAMEVEC_DETACHED'});
@@ -296,9 +290,10 @@ test.serial('a thousand pins and unpins of a reused vector leave no garbage', t 
   using memory = FrameVector.alloc(pageSize);
   using vector = FrameVector.create(1);
   const options = {write: true, timing: true};
+  const unpinOptions = {timing: true};
   const pair = (): void => {
     vector.pin(memory, options);
-    vector.unpin(options);
+    vector.unpin(unpinOptions);
   };
   const grown = Array.from({length: 6}, () => {
     const before = process.memoryUsage().heapUsed;
