@@ -21,9 +21,10 @@ bool Descriptors::Has(int fd, bool noted) const {
   if (noted) {
     epoll_event none{};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &none) == 0) return true;
-    if (errno == ENOENT) return false;
+    // ENOENT: another file; EPERM: one that can't even be polled.
+    if (errno != EBADF && errno != EINVAL) return false;
   }
-  // Closed, or this can't be told: someone may have closed the epoll instance, too.
+  // Closed; or it can't be told, since someone has closed the epoll instance, too.
   return fcntl(fd, F_GETFD) >= 0;
 }
 

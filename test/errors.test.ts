@@ -1,7 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
+import {getSystemErrorMap} from 'node:util';
 import {errnoName} from '../lib/errno.js';
 import * as errors from '../lib/errors.js';
+import * as v4l2 from '../lib/v4l2/errors.js';
 import {REASONS, type Reason} from '../lib/uapi.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -126,6 +128,48 @@ test('mistakes in a call are in the words of Node', t => {
   const range = errors.outOfRange('capacity', '>= 1', 1234567);
   t.true(range instanceof RangeError);
   t.is(range.message, 'The value of "capacity" is out of range. It must be >= 1. Received 1,234,567');
+});
+
+test('no errno is left bare: each has words, whatever call it comes from', t => {
+  const range = {offset: 0, length: 4096};
+  const attempt = {index: 0, count: 1, queued: false, direction: 'capture', needed: [4096], given: [4096], addresses: [4096]} as const;
+  const calls: Record<string, (errno: number) => Error> = {
+    open: errors.deviceUnavailable,
+    info: errors.infoFailed,
+    create: errno => errors.createFailed(errno, 1),
+    pin: errno => errors.pinFailed(errno, asked, undefined, 0, 4096),
+    alloc: errno => errors.allocFailed(errno, 4096, undefined),
+    'map, open': errno => errors.mapFailed('open', errno, '/dev/x', range),
+    'map, mmap': errno => errors.mapFailed('mmap', errno, 5, range),
+    'qbuf of a device': errno => v4l2.queueFailed(errno, '/dev/video0', attempt),
+  };
+  for (const method of ['unpin', 'stat', 'pfns', 'extents', 'toPages', 'toPfns', 'read', 'write', 'poll'] as const) {
+    calls[method] = errno => errors.vectorFailed(method, errno);
+  }
+  for (const method of ['open', 'capabilities', 'formats', 'format', 'setFormat', 'setFrameRate', 'reqbufs', 'dqbuf', 'streamon', 'streamoff', 'poll'] as const) {
+    calls[`${method} of a device`] = errno => v4l2.v4l2Failed(method, errno, '/dev/video0');
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    for (const errno of [...getSystemErrorMap().keys()].filter(number => number > -200)) {
+      const {message} = call(errno);
+      // Beyond the call, the place and the name of the errno, there has to be a sentence.
+      t.regex(message, /[a-z]{3,} [a-z]{2,}/, `${name}: ${errnoName(errno)}`);
+      t.notRegex(message, /(: |; )E[A-Z0-9]+(\.|$)/, `${name}: ${errnoName(errno)}`);
+    }
+  }
+  t.regex(errors.mapFailed('open', -24, '/dev/x', range).message, /^map: \/dev\/x: .*too many open files.*ulimit -n/);
+});
+
+test('EBADF is about the access for write() alone', t => {
+  t.regex(errors.vectorFailed('write', -9).message, /\{write: true\}/);
+  for (const method of ['read', 'unpin', 'stat'] as const) t.notRegex(errors.vectorFailed(method, -9).message, /write/);
+});
+
+test('a failed pin has the stop that a partial pin has', t => {
+  const place = stop('not-writable');
+  const error = errors.pinFailed(-14, asked, place, 0, 4096);
+  t.is(error.stop, place);
+  t.like(error, {reason: place.reason, failOffset: place.offset, failAddress: place.address});
 });
 
 test('sizes in words are exact', t => {
