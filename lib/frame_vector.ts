@@ -49,7 +49,7 @@ import {BUSY, CLOSED, endHold, newHold, root, unroot, type Hold} from './hold.js
 import {shown} from './inspect.js';
 import {checkOptions, enabled} from './options.js';
 import {PinJob} from './pin_job.js';
-import {isAbortSignal, pinAsyncFlags, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
+import {isAbortSignal, pinAsyncFlags, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type StaleSignal, type UnpinOptions} from './pin_options.js';
 import {staleError, watchStale} from './stale.js';
 import {isStale, readStat, type Stat} from './stat.js';
 import {askedRange, stopOf} from './stop.js';
@@ -470,7 +470,7 @@ export class FrameVector implements Disposable, AsyncDisposable {
    *
    * @throws FrameVectorError `ENODATA` - it holds nothing; `ERR_FRAMEVEC_CLOSED`
    */
-  get staleSignal(): AbortSignal {
+  get staleSignal(): StaleSignal {
     const {handle, frames} = this.#hold;
     if (handle < 0) throw this.#gone();
     if (frames === 0) throw vectorFailed('poll', -61);

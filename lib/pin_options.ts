@@ -36,6 +36,12 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/**
+ * The AbortSignal of {@link FrameVector.staleSignal}: the global type, where the types of Node or of the
+ * DOM are there to declare it.
+ */
+export type StaleSignal = typeof globalThis extends {AbortSignal: {prototype: infer Signal}} ? Signal : AbortSignalLike;
+
 /** Options of {@link FrameVector.pinAsync}. */
 export interface PinAsyncOptions extends PinOptions {
   /**
