@@ -17,7 +17,8 @@ function bar(id: string, index: number): {path: string; pfn: bigint; length: num
     return `${read('vendor')}:${read('device')}` === id;
   });
   if (found === undefined) throw new Error(`the VM has no ${id}`);
-  writeFileSync(`${bus}/${found}/enable`, '1');
+  // One that a driver has is enabled, and can't be by others.
+  if (readFileSync(`${bus}/${found}/enable`, 'utf8').trim() === '0') writeFileSync(`${bus}/${found}/enable`, '1');
   const [start = '', end = ''] = (readFileSync(`${bus}/${found}/resource`, 'utf8').split('\n')[index] ?? '').split(' ');
   return {path: `${bus}/${found}/resource${index}`, pfn: BigInt(start) / BigInt(PAGE), length: Number(BigInt(end) - BigInt(start)) + 1};
 }
