@@ -20,9 +20,7 @@ static_assert(sizeof(framevec_read_pfns) == 32);
 static_assert(sizeof(framevec_extents) == 56);
 static_assert(sizeof(framevec_convert) == 24);
 
-int Device::Open() {
-  return fd_ ? 0 : fd_.Open(FRAMEVEC_DEVICE, O_RDWR);
-}
+int Device::Open() { return fd_ ? 0 : fd_.Open(FRAMEVEC_DEVICE, O_RDWR); }
 
 bool Device::Reopen() {
   if (!fd_ || fd_.Ours()) return false;

@@ -2,8 +2,8 @@
 #ifndef FRAMEVEC_DEVICE_H_
 #define FRAMEVEC_DEVICE_H_
 
-#include "exchange.h"
 #include "device_fd.h"
+#include "exchange.h"
 
 namespace framevec {
 

@@ -38,8 +38,8 @@ class RegionRef {
   Region* region_ = nullptr;
 };
 
-// What a vector or a video device holds: a reference, and, unless it is a snapshot of frame numbers,
-// a mark that defers the unmap of closed memory until the last of them is released.
+// What a vector or a video device holds: a reference, and, unless it is a snapshot of frame
+// numbers, a mark that defers the unmap of closed memory until the last of them is released.
 class RegionPin {
  public:
   RegionPin() = default;
@@ -138,12 +138,12 @@ class RegionTable {
   // region's handle and whether the advice was taken are left in the exchange.
   int Allocate(napi_env env, size_t length, HugePages huge, bool memfd, Exchange* exchange,
                napi_value* buffer);
-  // The same for a file. Its descriptor is needed no longer then. PAGE_SIZE is that of the file: more
-  // than the system's if it is in hugetlbfs.
+  // The same for a file. Its descriptor is needed no longer then. PAGE_SIZE is that of the file:
+  // more than the system's if it is in hugetlbfs.
   int Map(napi_env env, int fd, uint64_t offset, size_t length, MapMode mode, Exchange* exchange,
           napi_value* buffer);
-  // Gives the memory back: at once if no ArrayBuffer shows it any more (`unseen`), else so that those
-  // read zero from now on. While it is pinned that is deferred to the end of the last pin.
+  // Gives the memory back: at once if no ArrayBuffer shows it any more (`unseen`), else so that
+  // those read zero from now on. While it is pinned that is deferred to the end of the last pin.
   int Close(int32_t handle, bool unseen);
   // The owner has been collected; the memory stays as long as its bytes can be reached.
   void Disown(int32_t handle);

@@ -276,7 +276,8 @@ int V4l2Table::Stream(int32_t handle, uint32_t type, bool on) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
   int of = static_cast<int>(type);
-  if (ioctl(device->fd.get(), on ? VIDIOC_STREAMON : VIDIOC_STREAMOFF, &of) < 0) return Failed(*device, errno);
+  if (ioctl(device->fd.get(), on ? VIDIOC_STREAMON : VIDIOC_STREAMOFF, &of) < 0)
+    return Failed(*device, errno);
   return 0;
 }
 

@@ -1,6 +1,6 @@
 // Makes memory run out for the addon alone: preloaded (LD_PRELOAD), it takes the place of operator
-// new, and fails one that framevec.node asks for. Loaded as an addon as well, it says which. Not part
-// of the package.
+// new, and fails one that framevec.node asks for. Loaded as an addon as well, it says which. Not
+// part of the package.
 
 #include <dlfcn.h>
 #include <node_api.h>

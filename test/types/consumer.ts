@@ -1,5 +1,5 @@
 /** What a user's code is compiled as: here against the sources, and by test/package.test.ts against the packed package. */
-import {FrameVector, FrameVectorError, info, UserptrQueue, type Extents, type Kind, type ModuleInfo, type PinTarget, type Reason, type Stop} from 'framevec';
+import {FrameVector, FrameVectorError, info, UserptrQueue, type Extents, type FrameAccess, type Kind, type ModuleInfo, type PinTarget, type Reason, type Stop} from 'framevec';
 import {bench} from 'framevec/bench';
 
 type Same<A, B> = [A, B] extends [B, A] ? true : false;
@@ -61,4 +61,4 @@ export const queue = (): UserptrQueue => UserptrQueue.create({
   device: async ({vectors}) => { await Promise.resolve(vectors[0]?.write(0, new Uint8Array(1))); },
 });
 // @ts-expect-error - the device's side can't unpin
-export const wrongDevice = (): UserptrQueue => UserptrQueue.create({planeBytes: 1, device: ({vectors}) => { vectors[0]?.unpin(); }});
+export const wrongAccess = (access: FrameAccess): void => { access.frames = access.unpin as number; };
