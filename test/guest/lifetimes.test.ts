@@ -200,7 +200,7 @@ for (const [what, loop] of [
       const count = () => [readFileSync('/proc/self/maps', 'utf8').split('\\n').length, readdirSync('/proc/self/fd').length];
       for (let i = 0; i < 100; i++) { ${loop} }
       const before = count();
-      for (let i = 0; i < Number(process.env.FRAMEVEC_LOOPS ?? 150_000); i++) { ${loop} }
+      for (let i = 0; i < Number(process.env.FRAMEVEC_LOOPS ?? 20_000); i++) { ${loop} }
       const after = count();
       console.log(Math.abs(after[0] - before[0]) < 40, after[1] - before[1]);
     `;
