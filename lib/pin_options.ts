@@ -32,7 +32,9 @@ export interface PinOptions {
 export interface AbortSignalLike {
   readonly aborted: boolean;
   readonly reason?: unknown;
+  /** Has the listener called when it is aborted. */
   addEventListener(type: 'abort', listener: () => void, options?: {once?: boolean}): void;
+  /** Takes it back. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
