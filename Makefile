@@ -28,7 +28,7 @@ node_headers := $(shell node -p 'path.resolve(process.execPath, "../../include/n
 nodedir      := $(if $(wildcard $(node_headers)/node_api.h),--nodedir=$(abspath $(node_headers)/../..))
 
 native_src  := $(wildcard native/*.cc native/*.h) binding.gyp kmod/uapi/framevec.h
-raw_src     := test/native/raw.cc test/native/binding.gyp
+raw_src     := test/native/raw.cc test/native/new_fails.cc test/native/binding.gyp
 peers_src   := $(wildcard native/peers/*.cc native/peers/*.h) native/peers/binding.gyp native/view.cc $(wildcard native/*.h) kmod/uapi/framevec.h
 ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/browser/tsconfig.json
 

@@ -76,6 +76,7 @@ export const REFUSED_NO_EXTERNAL = -4993;
 export const REFUSED_NO_ARRAYBUFFER = -4992;
 export const REFUSED_NOT_THE_DEVICE = -4991;
 export const REFUSED_READ_ONLY = -4990;
+export const REFUSED_LOST = -4989;
 
 /** A flag of pin() that stays in the addon: the range may share pages with others. */
 export const PIN_UNALIGNED = 0x4000_0000;
@@ -128,6 +129,7 @@ export interface Addon {
   readonly write: (handle: number, from: ArrayBufferView, position: number) => number;
   /** Calls back once the vector's snapshot is stale, with 0 or -errno of libuv. */
   readonly watch: (handle: number, stale: (status: number) => void) => number;
+  /** `REFUSED_LOST` if other code had closed the descriptor: the handle is gone all the same. */
   readonly close: (handle: number) => number;
   readonly descriptor: (handle: number) => number;
   /** Leaves the handle of the new region in REGION; so too `map`. */
@@ -136,7 +138,8 @@ export interface Addon {
   /** The value is in VALUE_LOW and VALUE_HIGH; so too for `writeRegister`. */
   readonly readRegister: (region: number, offset: number, width: number) => number;
   readonly writeRegister: (region: number, offset: number, width: number) => number;
-  readonly closeRegion: (region: number) => number;
+  /** `unseen`: no ArrayBuffer shows it any more. */
+  readonly closeRegion: (region: number, unseen: 0 | 1) => number;
   readonly disownRegion: (region: number) => number;
   /** The region that a view lies in, -1, or {@link REGION_NONE_ALIGNED}. */
   readonly regionOf: (view: ArrayBufferView) => number;

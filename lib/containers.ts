@@ -8,7 +8,7 @@ import * as workerThreads from 'node:worker_threads';
 import {addon, REGION_NONE_ALIGNED} from './addon.js';
 import {containerRefused, emptyTarget, invalidArgType} from './errors.js';
 import type {DeviceMemory} from './device_memory.js';
-import {MappedMemory, type Container} from './mapped_memory.js';
+import {isOfOtherCopy, MappedMemory, ownContainer, type Container} from './mapped_memory.js';
 import type {PinnableMemory} from './pinnable_memory.js';
 
 /** A `WebAssembly.Memory`, of which the pin takes all. */
@@ -41,6 +41,11 @@ const transfer = (ArrayBuffer.prototype as {transfer?: Transfer}).transfer;
 const {markAsUntransferable} = workerThreads;
 const {isMarkedAsUntransferable} = workerThreads as {isMarkedAsUntransferable?: (object: object) => boolean};
 
+// Those that framevec has marked as untransferable, this copy of it or another one in the process.
+const MARKED = Symbol.for('framevec.marked');
+const shared = globalThis as Record<symbol, WeakSet<ArrayBuffer> | undefined>;
+const marked = (shared[MARKED] ??= new WeakSet<ArrayBuffer>());
+
 const containers = new WeakMap<ArrayBufferLike, Container>();
 
 /** The view that a target stands for. */
@@ -54,6 +59,7 @@ export function viewOf(target: PinTarget): ArrayBufferView {
     if (!types.isSharedArrayBuffer(buffer) && !containers.has(buffer)) remember(buffer, 'wasm', -1);
     return wholeOf(buffer);
   }
+  if (isOfOtherCopy(target)) throw containerRefused('other copy');
   throw invalidArgType(
     'target',
     'PinnableMemory, DeviceMemory, a TypedArray, Buffer, DataView, ArrayBuffer, SharedArrayBuffer or WebAssembly.Memory',
@@ -68,6 +74,30 @@ export function viewOf(target: PinTarget): ArrayBufferView {
  */
 export function containerOf(view: ArrayBufferView): Container {
   return containers.get(view.buffer) ?? admit(view.buffer, view);
+}
+
+/**
+ * A target's view and container, for those who pin it later or elsewhere: it has bytes now.
+ *
+ * @throws as {@link containerOf}; TypeError `ERR_FRAMEVEC_CLOSED`; RangeError `ERR_OUT_OF_RANGE`
+ */
+export function lookAt(target: PinTarget): {readonly view: ArrayBufferView; readonly container: Container} {
+  if (target instanceof MappedMemory) {
+    if (target.closed) throw containerRefused('closed');
+    const container = ownContainer(target);
+    if (container.whole.byteLength === 0) throw withoutBytes(container.whole);
+    return {view: container.whole, container};
+  }
+  const view = viewOf(target);
+  const container = containerOf(view);
+  if (view.byteLength === 0) throw withoutBytes(view);
+  return {view, container};
+}
+
+/** The bytes of a view, for a Node-API that may not know its type. */
+export function bytesOf(view: ArrayBufferView): Uint8Array {
+  if (view.byteLength === 0) throw withoutBytes(view);
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** Whether this Node keeps an ArrayBuffer that is marked as untransferable from being detached. */
@@ -105,11 +135,14 @@ function admit(buffer: ArrayBufferLike, view: ArrayBufferView): Container {
   const region = addon.regionOf(new Uint8Array(buffer));
   if (region >= 0) return remember(buffer, 'owned', region);
   if ((buffer as MaybeResizable).resizable === true) throw containerRefused('resizable');
-  if (isPool(buffer, view)) throw containerRefused('pooled');
-  // Node marks every ArrayBuffer over an addon's memory. A second mark would make Node 24.21 abort.
-  if (isMarkedAsUntransferable?.(buffer) === true) throw containerRefused('foreign');
-  if (isUndetachable(buffer, region === REGION_NONE_ALIGNED)) return remember(buffer, 'wasm', -1);
+  if (marked.has(buffer)) return remember(buffer, 'plain', -1);
+  // Node marks every ArrayBuffer over an addon's memory, and Buffer's pools. A second mark would make
+  // Node 24.21 abort.
+  const startsPage = region === REGION_NONE_ALIGNED;
+  if (isMarked(buffer, startsPage)) throw containerRefused(isPool(buffer) ? 'pooled' : 'foreign');
+  if (isUndetachable(buffer, startsPage)) return remember(buffer, 'wasm', -1);
   markAsUntransferable(buffer);
+  marked.add(buffer);
   return remember(buffer, 'plain', -1);
 }
 
@@ -124,11 +157,26 @@ function isDetached(buffer: ArrayBuffer): boolean {
   }
 }
 
-// Only Buffer slices its pools. The one in use is at hand; those before it were as long.
-function isPool(buffer: ArrayBuffer, view: ArrayBufferView): boolean {
+// Buffer marks each of its pools. Which of the marked ones are pools shows by their length.
+function isPool(buffer: ArrayBuffer): boolean {
   const pool = Buffer.allocUnsafe(1).buffer;
-  if (buffer === pool) return true;
-  return buffer.byteLength === pool.byteLength && Buffer.isBuffer(view) && view.byteLength < buffer.byteLength;
+  return buffer === pool || buffer.byteLength === pool.byteLength || buffer.byteLength === Buffer.poolSize;
+}
+
+const WASM_PAGE = 65_536;
+
+// Node 20 can't be asked, but it passes over what is marked in a list of what to transfer, and refuses a
+// list that has anything else twice, before it detaches anything. It passes over a WebAssembly.Memory's,
+// too, so what may be one is not asked of.
+function isMarked(buffer: ArrayBuffer, startsPage: boolean): boolean {
+  if (isMarkedAsUntransferable !== undefined) return isMarkedAsUntransferable(buffer);
+  if (startsPage && buffer.byteLength % WASM_PAGE === 0) return false;
+  try {
+    structuredClone(null, {transfer: [buffer, buffer]});
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // A WebAssembly.Memory's must not be marked: grow() would abort Node 24.21. transfer() tells them

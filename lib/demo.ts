@@ -138,7 +138,7 @@ export function demo(file: string, json: boolean): void {
   using vector = FrameVector.pin(memory, {write: true});
   const pfns = vector.pfns();
   const during = vmPinKib();
-  const witness = pagemap(vector.address, vector.length, pageSize);
+  const witness = pagemap(vector.address, vector.frames, pageSize);
   const equal = pfns.reduce((sum, pfn, i) => sum + (pfn === witness[i] ? 1 : 0), 0);
   const runs = runsOf(pfns);
   const frames = vector.unpin();

@@ -1,14 +1,16 @@
 import {addon, FIELD_VALUE_HIGH, FIELD_VALUE_LOW, MAP_READ, MAP_READ_WRITE, REFUSED_CLOSED, REFUSED_READ_ONLY} from './addon.js';
-import {closed, invalidArgType, outOfRange, readOnly, registerUnaligned, requireObject, unexpected} from './errors.js';
-import {mapFile, type MapRange, type MapSource} from './map_file.js';
+import {closed, invalidArgType, outOfRange, readOnly, registerUnaligned, unexpected} from './errors.js';
+import {mapFile, RANGE_OPTIONS, type MapRange, type MapSource} from './map_file.js';
 import {MappedMemory, ownContainer} from './mapped_memory.js';
-import {enabled} from './pin_options.js';
+import {checkOptions, enabled, type OptionNames} from './options.js';
 
 /** Options of {@link DeviceMemory.map}. */
 export interface DeviceMapOptions extends MapRange {
   /** For writing too. Default: `false`. */
   write?: boolean | undefined;
 }
+
+const MAP_OPTIONS: OptionNames<DeviceMapOptions> = {...RANGE_OPTIONS, write: true};
 
 const {exchange, readRegister, writeRegister} = addon;
 
@@ -35,13 +37,15 @@ export class DeviceMemory extends MappedMemory {
    * @throws TypeError, RangeError - wrong arguments: an offset that is not a page's, a range that
    *   goes beyond the end of the file, no length where the device does not tell it
    * @throws FrameVectorError - what open() and mmap() say: `ENOENT`, `EACCES`; `EPERM` - the kernel
-   *   keeps that part of /dev/mem to itself; `EINVAL`, `ENXIO` - not a range of this device;
-   *   `ENODEV` - it can't be mapped
+   *   keeps that part of /dev/mem to itself; `EINVAL`, `ENXIO` - not a range of this device, or a
+   *   BAR that a driver has claimed; `ENODEV` - it can't be mapped, as a FIFO or directory;
+   *   `ERR_FRAMEVEC_ARRAYBUFFER_LENGTH` - more than an ArrayBuffer of this Node can have. Of Node's own:
+   *   `ERR_ACCESS_DENIED` (the permission model), `ERR_INVALID_ARG_VALUE` (a NUL byte in the path)
    */
   static map(source: MapSource, options: DeviceMapOptions = {}): DeviceMemory {
-    requireObject('options', options);
+    checkOptions(options, MAP_OPTIONS);
     const write = enabled(options.write, 'write');
-    return new DeviceMemory(mapFile(source, write ? MAP_READ_WRITE : MAP_READ, options), write);
+    return MappedMemory.adopt(mapFile(source, write ? MAP_READ_WRITE : MAP_READ, options), buffer => new DeviceMemory(buffer, write));
   }
 
   private constructor(buffer: ArrayBuffer, writable: boolean) {

@@ -65,7 +65,7 @@ export const staleChannel = channel('framevec:stale');
 
 /** @internal What the vector holds now. */
 export function held(vector: FrameVector): HeldMessage {
-  const {fd, kind, length: frames, address, offset, byteLength} = vector;
+  const {fd, kind, frames, address, offset, byteLength} = vector;
   return {fd, kind, frames, address, offset, byteLength};
 }
 

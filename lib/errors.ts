@@ -1,5 +1,7 @@
 /** Every word that this library says when something is wrong. */
-import {getSystemErrorName, inspect} from 'node:util';
+import {constants} from 'node:buffer';
+import {inspect} from 'node:util';
+import {errnoInWords, errnoName} from './errno.js';
 import {FRAMEVEC_ABI, FRAMEVEC_DEVICE, type MemlockScope, type Reason} from './uapi.js';
 
 /** The range that a pin was asked for. */
@@ -48,7 +50,7 @@ export interface FrameVectorErrorDetails {
   readonly errno?: number;
   readonly syscall?: string;
   readonly path?: string;
-  readonly stop?: Place | undefined;
+  readonly stop?: Stop | undefined;
   readonly memlock?: Memlock | undefined;
   readonly asked?: AskedRange | undefined;
   readonly cause?: unknown;
@@ -68,15 +70,17 @@ export class FrameVectorError extends Error {
   declare readonly syscall?: string;
   /** The file that could not be opened. */
   declare readonly path?: string;
-  /** Why a pin failed, where the kernel tells more than the errno. */
+  /** Where and why it stopped, where the kernel tells more than the errno: as {@link FrameVector.stopped}. */
+  declare readonly stop?: Stop;
+  /** `stop.reason`. */
   declare readonly reason?: Reason;
   /** What a failed pin was asked for. */
   declare readonly asked?: AskedRange;
-  /** Byte of the target that is the first one that could not be held. */
+  /** `stop.offset`. */
   declare readonly failOffset?: number;
-  /** The address of that byte. */
+  /** `stop.address`. */
   declare readonly failAddress?: number;
-  /** The limit on pinned memory, if it stood in the way of a pin (reason `'memlock'`) or of a new vector. */
+  /** `stop.memlock`: the limit on pinned memory, with reason `'memlock'`; or the limit that a new vector has met. */
   declare readonly memlock?: Memlock;
 
   constructor(message: string, details: FrameVectorErrorDetails) {
@@ -87,6 +91,7 @@ export class FrameVectorError extends Error {
     if (details.path !== undefined) this.path = details.path;
     const {stop} = details;
     if (stop !== undefined) {
+      this.stop = stop;
       this.reason = stop.reason;
       this.failOffset = stop.offset;
       this.failAddress = stop.address;
@@ -127,6 +132,12 @@ export function requireObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value);
 }
 
+/** An option that does not exist. `name` has its path: 'options.wirte'. */
+export function unknownOption(name: string, closest: string, known: readonly string[]): CodedError {
+  const others = known.length === 1 ? 'the only option' : `the options are ${known.join(', ')}`;
+  return coded(new TypeError(`"${name}" is not an option. Did you mean "${closest}"? (${others})`), 'ERR_FRAMEVEC_UNKNOWN_OPTION');
+}
+
 /** In Node's words: `range` is 'an integer', '>= 1 && <= 7'. */
 export function outOfRange(name: string, range: string, value: unknown): CodedError {
   const shown = typeof value === 'number' ? grouped(value) : inspect(value);
@@ -162,18 +173,6 @@ function hex(address: number): string {
   return `0x${address.toString(16)}`;
 }
 
-// libuv does not know some, and has another name for EOPNOTSUPP.
-const ERRNO_NAMES = new Map([
-  [-95, 'EOPNOTSUPP'],
-  [-116, 'ESTALE'],
-  [-133, 'EHWPOISON'],
-]);
-
-/** The name of a negative errno. */
-export function errnoName(errno: number): string {
-  return ERRNO_NAMES.get(errno) ?? getSystemErrorName(errno);
-}
-
 const USE_ALLOC = 'use the memory of FrameVector.alloc()';
 
 interface ContainerRefusal {
@@ -198,7 +197,7 @@ export const CONTAINER_REFUSALS = {
   foreign: {
     code: 'ERR_FRAMEVEC_FOREIGN',
     message:
-      'an ArrayBuffer over memory of another addon, or marked as untransferable by other code: framevec can ' +
+      'an ArrayBuffer over memory of another addon (or of another copy of framevec), or marked as untransferable by other code: framevec can ' +
       `neither keep that memory in place nor tell when it is freed; ${USE_ALLOC} and copy`,
   },
   detached: {
@@ -213,6 +212,12 @@ export const CONTAINER_REFUSALS = {
       `an ArrayBuffer of the JavaScript heap, and {strict: true}: Node ${process.version} cannot keep it from being ` +
       'detached (by transfer() or a BYOB stream), after which its pinned memory would be given to others; ' +
       `${USE_ALLOC} or a SharedArrayBuffer`,
+  },
+  'other copy': {
+    code: 'ERR_FRAMEVEC_OTHER_COPY',
+    message:
+      'memory of another copy of the package framevec in this process, which this copy can neither pin nor keep from being unmapped: ' +
+      'install it once (`npm ls framevec` shows the copies, `npm dedupe` merges them)',
   },
   closed: {
     code: 'ERR_FRAMEVEC_CLOSED',
@@ -305,7 +310,7 @@ export function deviceUnavailable(errno: number): FrameVectorError {
       {code: name, errno, ...details},
     );
   }
-  return new FrameVectorError(`${FRAMEVEC_DEVICE} can't be opened: ${name}${DOCTOR}`, {code: name, errno, ...details});
+  return new FrameVectorError(`${FRAMEVEC_DEVICE} can't be opened: ${errnoInWords(errno)}${DOCTOR}`, {code: name, errno, ...details});
 }
 
 /** The module speaks another ABI; `abi` is undefined if the device is not framevec's at all. */
@@ -321,7 +326,7 @@ export function abiMismatch(abi: number | undefined): FrameVectorError {
 /** INFO failed. */
 export function infoFailed(errno: number): FrameVectorError {
   const code = errnoName(errno);
-  return new FrameVectorError(`info: ${code}`, {code, errno, syscall: 'ioctl(FRAMEVEC_IOC_INFO)'});
+  return new FrameVectorError(`info: ${errnoInWords(errno)}`, {code, errno, syscall: 'ioctl(FRAMEVEC_IOC_INFO)'});
 }
 
 const TOO_MANY_FILES = 'too many open files: each vector is one. close() those that are not needed, or raise `ulimit -n`';
@@ -336,23 +341,22 @@ function memlockInWords({scope, used, limit}: Memlock, pageSize: number): string
   );
 }
 
-/** CREATE failed; with `memlock` because of that limit. */
-export function createFailed(errno: number, capacity: number, memlock: Memlock, pageSize: number): FrameVectorError {
+/** CREATE failed; with `limit` because of that. */
+export function createFailed(errno: number, capacity: number, limit?: {memlock: Memlock; pageSize: number}): FrameVectorError {
   const code = errnoName(errno);
-  const limited = memlock.scope !== 'none';
-  const why: Record<string, string> = {
+  const why = {
     EMFILE: TOO_MANY_FILES,
     ENFILE: TOO_MANY_FILES,
     ENOMEM: 'the kernel has no memory for so large a vector, or the memory cgroup allows none',
   };
-  const words = limited
-    ? `its kernel memory (${bytesInWords(memlock.need * pageSize)}) is charged to the user: ${memlockInWords(memlock, pageSize)}`
-    : (why[code] ?? code);
+  const words = limit === undefined
+    ? errnoInWords(errno, why)
+    : `its kernel memory (${bytesInWords(limit.memlock.need * limit.pageSize)}) is charged to the user: ${memlockInWords(limit.memlock, limit.pageSize)}`;
   return new FrameVectorError(`create: a vector of ${count(capacity)} asked; ${words}`, {
     code,
     errno,
     syscall: 'ioctl(FRAMEVEC_IOC_CREATE)',
-    memlock: limited ? memlock : undefined,
+    memlock: limit?.memlock,
   });
 }
 
@@ -427,12 +431,12 @@ export function pinFailed(
   pageSize: number,
 ): FrameVectorError {
   const code = errnoName(errno);
-  const why: Record<string, string> = {
+  const why = {
     EBUSY: `the vector holds ${count(held)} already: unpin() first, or use another vector`,
     EINTR: 'a signal came while another call on this vector was under way: pin again',
     ENOMEM: 'the kernel has no memory for it: free some, or pin less',
   };
-  const words = stop === undefined ? (why[code] ?? code) : stopInWords(stop, pageSize);
+  const words = stop === undefined ? errnoInWords(errno, why) : stopInWords(stop, pageSize);
   return new FrameVectorError(`pin: ${count(asked.frames)} (${bytesInWords(asked.bytes)}) asked; ${words}`, {
     code,
     errno,
@@ -453,6 +457,7 @@ const SYSCALLS = {
   read: 'pread',
   write: 'pwrite',
   poll: 'poll',
+  pin: 'ioctl(FRAMEVEC_IOC_PIN)',
 } as const;
 export type VectorMethod = keyof typeof SYSCALLS;
 
@@ -460,27 +465,43 @@ const STALE =
   'the mapping of this device memory has changed since it was noted (unmapped, moved, reprotected, mapped over, or ' +
   'taken back by its driver), so the frame numbers are no longer its own: unpin(), then pin() what is mapped now';
 
-/** A call on a vector failed; `place` is given if the kernel tells where and why. */
-export function vectorFailed(method: VectorMethod, errno: number, place?: Place): FrameVectorError {
+/** A call on a vector failed; `stop` is given if the kernel tells where and why. */
+export function vectorFailed(method: VectorMethod, errno: number, stop?: Stop): FrameVectorError {
   const code = errnoName(errno);
-  const why: Record<string, string> = {
+  const why = {
     ENODATA: 'the vector holds no frames: pin() first',
     EPERM:
       'frame numbers are told only to CAP_SYS_ADMIN, as in /proc/PID/pagemap: run as root. ' +
       `Everything else works without${method === 'extents' ? ', {pfns: false} too' : ''}${DOCTOR}`,
     ESTALE: STALE,
-    EBADF: 'the frames are held for reading: pin with {write: true}',
+    ...(method === 'write' && {EBADF: 'the frames are pinned for reading: pin with {write: true}'}),
+    ...(method === 'poll' && {EMFILE: TOO_MANY_FILES, ENFILE: TOO_MANY_FILES}),
+    EINTR: 'a signal interrupted it: try again',
     ENOSPC: 'the offset is at the end of the range that is held, or beyond it: its byteLength tells where that is',
     EHWPOISON: "the memory behind a frame has failed in hardware (see the kernel's log): use other memory",
   };
-  const words = place === undefined ? (why[code] ?? code) : stopInWords(place, 0);
-  return new FrameVectorError(`${method}: ${words}`, {code, errno, syscall: SYSCALLS[method], stop: place});
+  const words = stop === undefined ? errnoInWords(errno, why) : stopInWords(stop, 0);
+  return new FrameVectorError(`${method}: ${words}`, {code, errno, syscall: SYSCALLS[method], stop});
+}
+
+/** The descriptor's number does not stand for the vector or device any more. */
+export function descriptorLost(method: string, what: 'FrameVector' | 'V4l2Device', syscall?: string): FrameVectorError {
+  return new FrameVectorError(
+    `${method}: other code in this process has closed the descriptor of the ${what}, so it is lost; its number may stand for another ` +
+      `file by now, which was not touched. Find who closes descriptors that it has not opened (\`strace -e close\`), and close() the ${what}`,
+    {code: 'ERR_FRAMEVEC_LOST', ...(syscall !== undefined && {syscall})},
+  );
+}
+
+/** The kernel's name for a method of a vector. */
+export function syscallOf(method: VectorMethod): string {
+  return SYSCALLS[method];
 }
 
 /** No memory from alloc(). */
 export function allocFailed(errno: number, bytes: number, hugePages: string | boolean | undefined): FrameVectorError {
   const code = errnoName(errno);
-  let why = code;
+  let why = errnoInWords(errno);
   if (hugePages === '2M' || hugePages === '1G') {
     const [kb, unit] = hugePages === '2M' ? [2048, 2 ** 21] : [1048576, 2 ** 30];
     const file = `/sys/kernel/mm/hugepages/hugepages-${kb}kB/nr_hugepages`;
@@ -494,7 +515,7 @@ export function allocFailed(errno: number, bytes: number, hugePages: string | bo
   return new FrameVectorError(`alloc: ${bytesInWords(bytes)} asked; ${why}`, {code, errno, syscall: 'mmap'});
 }
 
-/** An offset into a file that is not a page's. */
+/** An offset into a file that is not a page's: of hugetlbfs, a huge page's. */
 export function offsetUnaligned(offset: number, pageSize: number): CodedError {
   const page = offset - (offset % pageSize);
   return outOfRange(
@@ -502,6 +523,42 @@ export function offsetUnaligned(offset: number, pageSize: number): CodedError {
     `a multiple of the page size, ${grouped(pageSize)}: map from ${grouped(page)}, and what is wanted is ` +
       `${bytesInWords(offset - page)} further on`,
     offset,
+  );
+}
+
+/** A file without bytes. */
+export function emptyFile(source: string | number): CodedError {
+  return coded(
+    new RangeError(`map: ${fileName(source)} has no bytes to map: it is empty, or of a file system without sizes (such as /proc), whose files can't be mapped`),
+    'ERR_OUT_OF_RANGE',
+  );
+}
+
+/** What is neither a file nor a device. */
+export function notMappable(source: string | number, kind: string): FrameVectorError {
+  return new FrameVectorError(`map: ${fileName(source)} is ${kind}, which can't be mapped: name a file or a device`, {
+    code: 'ENODEV',
+    errno: -19,
+    ...(typeof source === 'string' && {path: source}),
+  });
+}
+
+/** Node itself did not open the file: its own error goes through, and says what to do about the permission model. */
+export function openRefused(error: Error & {code?: string}, write: boolean): Error {
+  if (error.code === 'ERR_ACCESS_DENIED' && !error.message.includes('--allow-fs-read')) {
+    error.message += `. Node's permission model is on: start Node with --allow-fs-read=PATH${write ? ' and --allow-fs-write=PATH' : ''}`;
+  }
+  return error;
+}
+
+/** mmap() of a PCI BAR that a driver has claimed. */
+export function barClaimed(source: string | number, driver: string | undefined): FrameVectorError {
+  const who = driver === undefined ? 'a driver' : `the driver ${driver}`;
+  const device = typeof source === 'string' ? /[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/.exec(source)?.[0] : undefined;
+  const unbind = driver === undefined ? 'unbind it' : `unbind it (\`echo ${device ?? 'ADDRESS'} > /sys/bus/pci/drivers/${driver}/unbind\`)`;
+  return new FrameVectorError(
+    `map: ${fileName(source)}: ${who} has claimed this BAR, and the kernel keeps it from everyone else: ${unbind}, or boot with iomem=relaxed`,
+    {code: 'EINVAL', errno: -22, syscall: 'mmap', ...(typeof source === 'string' && {path: source})},
   );
 }
 
@@ -513,24 +570,35 @@ export function mapFailed(
   range: {offset: number; length: number | undefined},
 ): FrameVectorError {
   const code = errnoName(errno);
-  const why: Record<string, string> = {
-    ENOENT: 'there is no such file',
+  const why = {
     EACCES: 'this user, or the mode of the descriptor, does not allow it: device files are mostly root\'s',
     EPERM: 'the kernel keeps it to itself (/dev/mem with CONFIG_STRICT_DEVMEM, lockdown, a sealed memfd)',
     ENODEV: 'it can\'t be mapped: of PCI devices, only memory BARs can',
-    ENXIO: 'that is not a range of this device',
+    ENXIO: syscall === 'open' ? 'it is a socket, or there is no device behind the file' : 'that is not a range of this device',
     EINVAL: 'that is not a range of this device, or it can\'t be mapped like this',
-    ENOMEM: 'the process may not map so much more (`ulimit -v`, vm.max_map_count)',
     EBUSY: 'a driver has it, and shares it with no one',
+    ...(syscall === 'mmap' && {ENOMEM: 'the process may not map so much more (`ulimit -v`, vm.max_map_count)'}),
   };
   const part = range.length === undefined ? '' : `${bytesInWords(range.length)} from byte ${grouped(range.offset)} asked; `;
-  const file = typeof source === 'number' ? `descriptor ${source}` : source;
-  return new FrameVectorError(`map: ${file}: ${part}${why[code] ?? code}`, {
+  return new FrameVectorError(`map: ${fileName(source)}: ${part}${errnoInWords(errno, why)}`, {
     code,
     errno,
     syscall,
     ...(typeof source === 'string' && {path: source}),
   });
+}
+
+function fileName(source: string | number): string {
+  return typeof source === 'number' ? `descriptor ${source}` : source;
+}
+
+/** The runtime can't make an ArrayBuffer of so many bytes. */
+export function arrayBufferTooLong(what: 'alloc' | 'map', bytes: number): FrameVectorError {
+  return new FrameVectorError(
+    `${what}: ${bytesInWords(bytes)} asked; Node ${process.version} can't make an ArrayBuffer of so many bytes (it allows ` +
+      `${bytesInWords(constants.MAX_LENGTH)} at most): ${what === 'map' ? 'map a part with {offset, length}' : 'allocate several'}, or use a newer Node`,
+    {code: 'ERR_FRAMEVEC_ARRAYBUFFER_LENGTH'},
+  );
 }
 
 /** An access that would be two. */
@@ -553,14 +621,6 @@ export function noExternalBuffers(): FrameVectorError {
   );
 }
 
-/** close() of memory that a vector holds. */
-export function memoryPinned(): FrameVectorError {
-  return new FrameVectorError('close: the memory is pinned, or queued to a device: unpin() or close() the vectors or the device that hold it first', {
-    code: 'EBUSY',
-    errno: -16,
-  });
-}
-
 /** Something that can't be: an answer that no one foresaw. */
 export function unexpected(what: string, answer: number): FrameVectorError {
   return new FrameVectorError(`${what}: unexpected answer ${answer} of the addon; please report it`, {
@@ -578,6 +638,15 @@ export function warnOfLeak(frames: number, stack: string | undefined): void {
       code: 'FRAMEVEC_LEAK',
       detail: stack ?? 'NODE_DEBUG=framevec shows where it was created.',
     },
+  );
+}
+
+/** Warns of a vector whose descriptor was closed by other code, when it is closed itself. */
+export function warnOfLost(): void {
+  process.emitWarning(
+    'A FrameVector was closed whose descriptor other code had closed before: its frames were unpinned then. The number of the descriptor ' +
+      'may stand for another file by now, and was left alone.',
+    {type: 'FrameVectorWarning', code: 'FRAMEVEC_LOST'},
   );
 }
 

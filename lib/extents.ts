@@ -1,5 +1,6 @@
 /** Runs of frames that follow each other: what a scatter list has as segments. */
 import {addon, FIELD_FRAME} from './addon.js';
+import type {OptionNames} from './options.js';
 
 /** What {@link FrameVector.extents} tells: entry i of each array is of run i. */
 export interface Extents {
@@ -14,6 +15,9 @@ export interface ExtentsOptions {
   /** `false`: the counts alone, which need no privilege. Default: `true`. */
   pfns?: boolean | undefined;
 }
+
+/** The names of {@link ExtentsOptions}. */
+export const EXTENTS_OPTIONS: OptionNames<ExtentsOptions> = {pfns: true};
 
 // Most vectors have fewer runs, and the kernel is asked again for more.
 const FIRST_ROOM = 128;

@@ -17,9 +17,10 @@ import {
   REFUSED_CLOSED,
   REFUSED_EMPTY,
   REFUSED_FOREIGN,
+  REFUSED_LOST,
   REFUSED_UNALIGNED,
 } from './addon.js';
-import {canProtect, containerOf, viewOf, withoutBytes, type PinTarget} from './containers.js';
+import {bytesOf, canProtect, containerOf, lookAt, viewOf, withoutBytes, type PinTarget} from './containers.js';
 import {info, openDevice} from './device.js';
 import {held, pinChannel, publishPin, publishPinError, staleChannel, stalePublisher, unpinChannel, type UnpinMessage} from './diagnostics.js';
 import {
@@ -27,25 +28,28 @@ import {
   closed,
   containerRefused,
   createFailed,
-  errnoName,
+  descriptorLost,
   invalidArgType,
   outOfRange,
   pinFailed,
-  requireObject,
+  syscallOf,
   unaligned,
   unexpected,
   vectorBusy,
   vectorFailed,
   warnOfDetach,
+  warnOfLost,
   type Stop,
   type VectorMethod,
 } from './errors.js';
-import {readExtents, type Extents, type ExtentsOptions} from './extents.js';
+import {errnoName} from './errno.js';
+import {EXTENTS_OPTIONS, readExtents, type Extents, type ExtentsOptions} from './extents.js';
 import {ownFdinfo} from './fdinfo.js';
 import {BUSY, CLOSED, endHold, newHold, root, unroot, type Hold} from './hold.js';
 import {shown} from './inspect.js';
-import {enabled, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
-import {ended, enqueue, withdraw} from './pin_queue.js';
+import {checkOptions, enabled} from './options.js';
+import {PinJob} from './pin_job.js';
+import {isAbortSignal, pinAsyncFlags, pinFlags, unpinFlags, type PinAsyncOptions, type PinOptions, type StaleSignal, type UnpinOptions} from './pin_options.js';
 import {staleError, watchStale} from './stale.js';
 import {isStale, readStat, type Stat} from './stat.js';
 import {askedRange, memlockMet, stopOf} from './stop.js';
@@ -55,6 +59,7 @@ import {
   FRAMEVEC_KIND_PAGES,
   FRAMEVEC_KIND_PFNS,
   FRAMEVEC_PIN_TIMING,
+  FRAMEVEC_PIN_WRITE,
   KINDS,
   REASONS,
   type Kind,
@@ -79,12 +84,14 @@ const {pin, unpin, readPfns, exchange, pageSize} = addon;
  * It belongs to the thread that made it. Reuse one for many pins: pin() and unpin() allocate
  * nothing.
  */
-export class FrameVector implements Disposable {
+export class FrameVector implements Disposable, AsyncDisposable {
   /** The most frames that it can hold. */
   readonly capacity: number;
   readonly #hold: Hold;
+  #job: PinJob | undefined;
   #container: Container | undefined;
   #kind = 0;
+  #flags = 0;
   #address = 0;
   #offset = 0;
   #byteLength = 0;
@@ -107,9 +114,10 @@ export class FrameVector implements Disposable {
     if (capacity < 1) throw outOfRange('capacity', '>= 1', capacity);
     openDevice();
     const handle = addon.create(capacity);
-    if (handle >= 0) return new FrameVector(capacity, handle);
+    if (handle >= 0) return FrameVector.#adopt(capacity, handle);
     if (errnoName(handle) === 'EINVAL') throw outOfRange('capacity', `>= 1 && <= ${info().maxFrames}`, capacity);
-    throw createFailed(handle, capacity, memlockMet(), pageSize);
+    const memlock = memlockMet();
+    throw createFailed(handle, capacity, memlock.scope === 'none' ? undefined : {memlock, pageSize});
   }
 
   /**
@@ -140,6 +148,16 @@ export class FrameVector implements Disposable {
     return PinnableMemory.alloc(bytes, options);
   }
 
+  /** Of the vector that the addon has just made, which is closed if that fails. */
+  static #adopt(capacity: number, handle: number): FrameVector {
+    try {
+      return new FrameVector(capacity, handle);
+    } catch (error) {
+      addon.close(handle);
+      throw error;
+    }
+  }
+
   private constructor(capacity: number, handle: number) {
     this.capacity = capacity;
     this.#hold = newHold(this, handle);
@@ -156,7 +174,8 @@ export class FrameVector implements Disposable {
    * @throws RangeError `ERR_FRAMEVEC_UNALIGNED`; `ERR_OUT_OF_RANGE` - no bytes, or more frames than
    *   the capacity
    * @throws FrameVectorError `EBUSY` - it holds frames already; `EFAULT`, `ENOMEM`, `EPERM`, `EINTR`,
-   *   `EOPNOTSUPP`, `EHWPOISON` with a `reason`. Nothing is pinned then.
+   *   `EOPNOTSUPP`, `EHWPOISON` with a `reason` and a `stop`; `ERR_FRAMEVEC_CLOSED`;
+   *   `ERR_FRAMEVEC_LOST` - other code has closed the vector's descriptor. Nothing is pinned then.
    */
   pin(target: PinTarget, options?: PinOptions): number {
     const hold = this.#hold;
@@ -183,61 +202,50 @@ export class FrameVector implements Disposable {
   /**
    * The same as {@link pin} on another thread, for large ranges: this one goes on. At most two at a
    * time run in a thread of JavaScript, the others wait for their turn. Until the promise settles,
-   * every call on the vector but this one's end says `EBUSY`, and owned memory of a pin that is being
-   * made can't be closed.
+   * every other call on the vector but close() fails with `EBUSY`.
    *
-   * @throws (rejects) as {@link pin}; the reason of `signal`, which by default is an `AbortError`
+   * @throws (rejects) as {@link pin}; the reason of `signal`, which by default is an `AbortError`;
+   *   `ERR_FRAMEVEC_CLOSED` if the vector is closed meanwhile
    */
   async pinAsync(target: PinTarget, options: PinAsyncOptions = {}): Promise<number> {
-    const flags = pinFlags(options);
+    const flags = pinAsyncFlags(options);
     const {signal} = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
-    }
-    const given = viewOf(target);
-    const container = target instanceof MappedMemory ? ownContainer(target) : containerOf(given);
+    if (signal !== undefined && !isAbortSignal(signal)) throw invalidArgType('options.signal', 'an AbortSignal', signal);
+    const {view, container} = lookAt(target);
     if (container.kind === 'plain' && options.strict === true && !canProtect()) throw containerRefused('unprotected');
-    // Node-API may not know the type of the array that was given.
-    const view = new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
     const hold = this.#hold;
     const {handle} = hold;
     if (handle < 0) throw this.#gone();
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw signal.reason;
 
+    const begin = (done: (answer: number) => void): number => {
+      exchange[FIELD_HANDLE] = handle;
+      exchange[FIELD_FLAGS] = flags;
+      exchange[FIELD_REGION] = container.region;
+      const answer = addon.pinAsync(view, done);
+      // Node-API may not know the type of the array.
+      return answer === REFUSED_BAD_ARGUMENT ? addon.pinAsync(bytesOf(view), done) : answer;
+    };
+    const end = (answer: number | undefined): number => {
+      hold.handle = handle;
+      this.#job = undefined;
+      if (job.closing) {
+        this.close();
+        throw closed('FrameVector');
+      }
+      if (answer === undefined) throw signal?.reason;
+      if (answer < 0) this.#pinFailed(answer, target, view, flags);
+      this.#took(answer, target, container, flags);
+      if (signal?.aborted === true) {
+        this.unpin();
+        throw signal.reason;
+      }
+      return answer;
+    };
+    const job = new PinJob(signal, {begin, end});
+    this.#job = job;
     hold.handle = BUSY;
-    return new Promise<number>((resolve, reject: (reason: Error) => void) => {
-      // Runs as soon as the addon has the answer, so that what it has left in the exchange is there.
-      const done = (answer: number): void => {
-        hold.handle = handle;
-        try {
-          if (answer < 0) this.#pinFailed(answer, target, view, flags);
-          this.#took(answer, target, container, flags);
-          if (signal?.aborted === true) this.unpin();
-          signal?.throwIfAborted();
-          resolve(answer);
-        } catch (error) {
-          reject(error as Error);
-        } finally {
-          // Not before: the next one to start uses the exchange.
-          ended();
-        }
-      };
-      const start = (): void => {
-        signal?.removeEventListener('abort', giveUp);
-        exchange[FIELD_HANDLE] = handle;
-        exchange[FIELD_FLAGS] = flags;
-        exchange[FIELD_REGION] = container.region;
-        const answer = addon.pinAsync(view, done);
-        if (answer < 0) done(answer);
-      };
-      const giveUp = (): void => {
-        if (!withdraw(start)) return;
-        hold.handle = handle;
-        reject(signal?.reason as Error);
-      };
-      signal?.addEventListener('abort', giveUp, {once: true});
-      enqueue(start);
-    });
+    return job.run();
   }
 
   #took(frames: number, target: PinTarget, container: Container, flags: number): void {
@@ -255,8 +263,22 @@ export class FrameVector implements Disposable {
     }
     const timed = (flags & FRAMEVEC_PIN_TIMING) !== 0;
     if (timed) this.#measured();
-    if (this.#kind === FRAMEVEC_KIND_PFNS && staleChannel.hasSubscribers) this.#watch();
-    if (pinChannel.hasSubscribers) publishPin(this, flags, timed);
+    this.#flags = flags;
+    if (staleChannel.hasSubscribers || pinChannel.hasSubscribers) this.#publishPin(flags, timed);
+  }
+
+  /** For those who listen. If that fails, nothing stays pinned. */
+  #publishPin(flags: number, timed: boolean): void {
+    try {
+      if (this.#kind === FRAMEVEC_KIND_PFNS && staleChannel.hasSubscribers) this.#watch();
+      if (pinChannel.hasSubscribers) publishPin(this, flags, timed);
+    } catch (error) {
+      exchange[FIELD_HANDLE] = this.#hold.handle;
+      exchange[FIELD_FLAGS] = 0;
+      unpin();
+      this.#forget();
+      throw error;
+    }
   }
 
   /**
@@ -269,13 +291,13 @@ export class FrameVector implements Disposable {
   unpin(options?: UnpinOptions): number {
     const hold = this.#hold;
     const flags = options === undefined ? 0 : unpinFlags(options);
+    const message = hold.frames > 0 && unpinChannel.hasSubscribers ? this.#unpinMessage(false) : undefined;
     exchange[FIELD_HANDLE] = hold.handle;
     exchange[FIELD_FLAGS] = flags;
     const frames = unpin();
     if (frames < 0) throw this.#failed('unpin', frames);
-    const message = unpinChannel.hasSubscribers ? this.#unpinMessage(false) : undefined;
-    this.#forget();
     if (flags !== 0) this.#measured();
+    this.#forget();
     if (message !== undefined) unpinChannel.publish(message);
     return frames;
   }
@@ -318,7 +340,7 @@ export class FrameVector implements Disposable {
   extents(options: ExtentsOptions & {pfns: false}): Pick<Extents, 'counts'>;
   extents(options?: ExtentsOptions & {pfns?: true}): Extents;
   extents(options: ExtentsOptions = {}): Partial<Extents> {
-    requireObject('options', options);
+    checkOptions(options, EXTENTS_OPTIONS);
     const numbers = options.pfns === undefined || enabled(options.pfns, 'pfns');
     const {handle, frames} = this.#hold;
     if (handle < 0) throw this.#gone();
@@ -389,26 +411,43 @@ export class FrameVector implements Disposable {
   }
 
   /**
-   * Lets the frames go and closes the descriptor (the seed's pfns_vector_destroy()). A second close() does nothing.
-   *
-   * @throws FrameVectorError `EBUSY` - a {@link pinAsync} has not settled
+   * Releases the frames and closes the descriptor (the seed's pfns_vector_destroy()). While a
+   * {@link pinAsync} is under way, the vector is closed as soon as that has ended; its promise rejects
+   * with `ERR_FRAMEVEC_CLOSED`. A second close() does nothing.
    */
   close(): void {
     const hold = this.#hold;
     const {handle} = hold;
     if (handle === CLOSED) return;
-    if (handle === BUSY) throw this.#gone();
-    const message = hold.frames > 0 && unpinChannel.hasSubscribers ? this.#unpinMessage(true) : undefined;
-    this.#forget();
-    endHold(hold);
+    if (handle === BUSY) {
+      this.#job?.close();
+      return;
+    }
+    const message = this.#lastMessage();
     const answer = addon.close(handle);
-    if (answer < 0) throw unexpected('close', answer);
+    try {
+      this.#forget();
+    } finally {
+      endHold(hold);
+    }
+    if (answer === REFUSED_LOST) warnOfLost();
+    else if (answer < 0) throw unexpected('close', answer);
     if (message !== undefined) unpinChannel.publish(message);
   }
 
   /** The same as {@link close}: `using vector = FrameVector.create(16)`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /**
+   * The same, and waits until a {@link pinAsync} that is under way has ended and its frames are released:
+   * `await using vector = FrameVector.create(16)`.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const job = this.#job;
+    this.close();
+    await job?.over();
   }
 
   /** What it holds. */
@@ -433,15 +472,15 @@ export class FrameVector implements Disposable {
    *
    * @throws FrameVectorError `ENODATA` - it holds nothing; `ERR_FRAMEVEC_CLOSED`
    */
-  get staleSignal(): AbortSignal {
+  get staleSignal(): StaleSignal {
     const {handle, frames} = this.#hold;
     if (handle < 0) throw this.#gone();
     if (frames === 0) throw vectorFailed('poll', -61);
     return (this.#staleSignal ??= this.stale ? AbortSignal.abort(staleError()) : this.#watch());
   }
 
-  /** Frames that it holds. */
-  get length(): number {
+  /** How many frames it holds. */
+  get frames(): number {
     return this.#hold.frames;
   }
 
@@ -472,16 +511,17 @@ export class FrameVector implements Disposable {
 
   /** Whether {@link close} has been called. */
   get closed(): boolean {
-    return this.#hold.handle === CLOSED;
+    return this.#hold.handle === CLOSED || this.#job?.closing === true;
   }
 
   /**
    * The descriptor, for /proc/self/fdinfo and strace. It stays the vector's: never close it.
    *
-   * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`
+   * @throws FrameVectorError `ERR_FRAMEVEC_CLOSED`; `ERR_FRAMEVEC_LOST` - other code has closed it
    */
   get fd(): number {
     const answer = addon.descriptor(this.#hold.handle);
+    if (answer === REFUSED_LOST) throw descriptorLost('fd', 'FrameVector');
     if (answer < 0) throw this.#gone();
     return answer;
   }
@@ -489,7 +529,10 @@ export class FrameVector implements Disposable {
   /** @internal */
   [inspect.custom](depth: number, options: InspectOptionsStylized): string {
     const stat = readStat(this.#hold.handle);
-    if (typeof stat === 'number') return shown('FrameVector', this.closed ? 'closed' : 'busy', depth, options);
+    if (typeof stat === 'number') {
+      const state = this.closed ? 'closed' : stat === REFUSED_LOST ? 'lost' : 'busy';
+      return shown('FrameVector', state, depth, options);
+    }
     const {fd, stopped, timing} = this;
     const {kind, frames, capacity, byteLength, offset, write, gotRef, stale} = stat;
     const info = ownFdinfo(fd);
@@ -513,6 +556,16 @@ export class FrameVector implements Disposable {
     );
   }
 
+  #lastMessage(): UnpinMessage | undefined {
+    if (this.#hold.frames === 0 || !unpinChannel.hasSubscribers) return undefined;
+    try {
+      return this.#unpinMessage(true);
+    } catch {
+      // Its descriptor is lost: there is nothing to tell, and it must be closed all the same.
+      return undefined;
+    }
+  }
+
   #watch(): AbortSignal {
     return (this.#staleSignal ??= watchStale(this.#hold.handle, stalePublisher(this)));
   }
@@ -528,8 +581,8 @@ export class FrameVector implements Disposable {
 
   #forget(): void {
     const hold = this.#hold;
+    const {frames} = hold;
     const target = this.#container;
-    if (target?.kind === 'plain' && target.whole.byteLength === 0) warnOfDetach(hold.frames);
     unroot(hold);
     this.#container = undefined;
     this.#kind = 0;
@@ -538,12 +591,13 @@ export class FrameVector implements Disposable {
     this.#byteLength = 0;
     this.#stopped = undefined;
     this.#staleSignal = undefined;
+    if (target?.kind === 'plain' && target.whole.byteLength === 0) warnOfDetach(frames);
   }
 
   /** The rare half of pin(): an error, or a typed array that is newer than the addon's Node-API. */
   #pinAgain(answer: number, target: PinTarget, view: ArrayBufferView, flags: number): number {
     if (answer !== REFUSED_BAD_ARGUMENT || view instanceof Uint8Array) return this.#pinFailed(answer, target, view, flags);
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    const bytes = bytesOf(view);
     const again = pin(bytes);
     return again >= 0 ? again : this.#pinFailed(again, target, bytes, flags);
   }
@@ -561,6 +615,8 @@ export class FrameVector implements Disposable {
         throw capacityExceeded(asked, this.capacity);
       case REFUSED_FOREIGN:
         throw containerRefused('foreign');
+      case REFUSED_LOST:
+        throw descriptorLost('pin', 'FrameVector', syscallOf('pin'));
     }
     const error = answer < -4095 ? unexpected('pin', answer) : pinFailed(answer, asked, stopOf(asked), this.#hold.frames, pageSize);
     if (pinChannel.hasSubscribers) publishPinError(this, error);
@@ -569,7 +625,7 @@ export class FrameVector implements Disposable {
 
   /** Why there is no vector to be had. */
   #gone(): Error {
-    return this.#hold.handle === BUSY ? vectorBusy() : closed('FrameVector');
+    return this.closed ? closed('FrameVector') : vectorBusy();
   }
 
   #converted(method: 'toPages' | 'toPfns', answer: number, kind: number): void {
@@ -577,7 +633,13 @@ export class FrameVector implements Disposable {
       const reason = REASONS[exchange[FIELD_REASON]];
       if (answer > -4096 && reason !== undefined && reason !== 'none') {
         const offset = Math.max(exchange[FIELD_FRAME] * pageSize - this.#offset, 0);
-        throw vectorFailed(method, answer, {reason, offset, address: this.#address + offset});
+        const asked = {
+          address: this.#address,
+          bytes: this.#byteLength,
+          frames: this.#hold.frames,
+          write: (this.#flags & FRAMEVEC_PIN_WRITE) !== 0,
+        };
+        throw vectorFailed(method, answer, {reason, offset, address: this.#address + offset, asked});
       }
       throw this.#failed(method, answer);
     }
@@ -590,9 +652,9 @@ export class FrameVector implements Disposable {
     if (!ArrayBuffer.isView(bytes)) throw invalidArgType(name, 'an instance of Buffer, TypedArray or DataView', bytes);
     const {handle} = this.#hold;
     let answer = addon[method](handle, bytes, offset);
-    if (answer === REFUSED_BAD_ARGUMENT) {
+    if (answer === REFUSED_BAD_ARGUMENT && bytes.byteLength > 0) {
       // A typed array that is newer than the addon's Node-API.
-      answer = addon[method](handle, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset);
+      answer = addon[method](handle, bytesOf(bytes), offset);
     }
     if (answer < 0) throw this.#failed(method, answer);
     return exchange[FIELD_LENGTH];
@@ -600,6 +662,7 @@ export class FrameVector implements Disposable {
 
   #failed(method: VectorMethod, answer: number): Error {
     if (answer === REFUSED_CLOSED) return this.#gone();
+    if (answer === REFUSED_LOST) return descriptorLost(method, 'FrameVector', syscallOf(method));
     return answer < -4095 ? unexpected(method, answer) : vectorFailed(method, answer);
   }
 }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** framevec: the page frames behind a buffer, from TypeScript. */
 export {type PinTarget, type WebAssemblyMemory} from './containers.js';
 export {
@@ -14,7 +15,8 @@ export {info, type ModuleInfo} from './device.js';
 export {type HeldMessage, type PinErrorMessage, type PinMessage, type StaleMessage, type UnpinMessage} from './diagnostics.js';
 export {type Extents, type ExtentsOptions} from './extents.js';
 export {FrameVector, type Timing} from './frame_vector.js';
-export {type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
+export {type FrameAccess} from './frame_access.js';
+export {type AbortSignalLike, type StaleSignal, type PinAsyncOptions, type PinOptions, type UnpinOptions} from './pin_options.js';
 export {type MapRange, type MapSource} from './map_file.js';
 export {type MappedMemory} from './mapped_memory.js';
 export {PinnableMemory, type AllocOptions, type FileMapOptions} from './pinnable_memory.js';

@@ -1,7 +1,7 @@
 /** Memory that the addon has mapped: its life, from the mapping to close(). */
 import {inspect, type InspectOptionsStylized} from 'node:util';
 import {addon, FIELD_REGION} from './addon.js';
-import {memoryPinned, unexpected} from './errors.js';
+import {unexpected} from './errors.js';
 import {shown} from './inspect.js';
 
 /**
@@ -20,6 +20,13 @@ export interface Container {
 /** The container that memory is: of the most common target, without a look-up. */
 export let ownContainer: (memory: MappedMemory) => Container;
 
+/** Whether it is memory of another copy of this package: its class is another one, but has the same mark. */
+export function isOfOtherCopy(target: unknown): boolean {
+  return typeof target === 'object' && target !== null && BRAND in target && !(target instanceof MappedMemory);
+}
+
+const BRAND = Symbol.for('framevec.MappedMemory');
+
 interface Region {
   handle: number;
 }
@@ -36,7 +43,7 @@ const dropped = new FinalizationRegistry<Region>(region => {
 
 /**
  * Memory that begins at a page and shares none with anything else, still sound if its ArrayBuffer
- * is transferred. close() gives it back; without, it goes when neither this object nor the
+ * is transferred. close() releases it; without, it is released when neither this object nor the
  * ArrayBuffer can be reached any more.
  */
 export abstract class MappedMemory implements Disposable {
@@ -50,6 +57,18 @@ export abstract class MappedMemory implements Disposable {
 
   static {
     ownContainer = memory => memory.#container;
+    Object.defineProperty(this.prototype, BRAND, {value: true});
+  }
+
+  /** @internal Makes the object of a region that the addon has just made, or closes the region. */
+  static adopt<T>(buffer: ArrayBuffer, make: (buffer: ArrayBuffer) => T): T {
+    const region = exchange[FIELD_REGION];
+    try {
+      return make(buffer);
+    } catch (error) {
+      closeRegion(region, 0);
+      throw error;
+    }
   }
 
   /** @internal Of the region that the addon has just made. */
@@ -73,24 +92,23 @@ export abstract class MappedMemory implements Disposable {
   }
 
   /**
-   * Gives the memory back at once. The ArrayBuffer is detached; if it had been transferred, what it
-   * was transferred to reads zero from now on. A snapshot of it goes stale. A second close() does
-   * nothing.
+   * Unmaps the memory at once. The ArrayBuffer is detached; if it had been transferred, the memory stays
+   * mapped for its new owner, who reads zero from now on. A snapshot of it goes stale.
    *
-   * @throws FrameVectorError `EBUSY` - a vector has frames of it pinned
+   * While a vector has frames of it pinned, or a video device has it, the unmap is deferred: the object
+   * is closed and its ArrayBuffer detached, and the memory is unmapped when the last of them is
+   * released. So the order in which memory and vectors are closed makes no difference.
+   *
+   * Await asynchronous calls of Node that use the bytes (such as `fs.read`) first. A second close() does
+   * nothing.
    */
   close(): void {
     const {handle} = this.#region;
     if (handle < 0) return;
-    const answer = closeRegion(handle);
-    if (answer === -16) throw memoryPinned();
-    if (answer < 0) throw unexpected('close', answer);
     this.#region.handle = -1;
     dropped.unregister(this.#region);
-    // Not napi_detach_arraybuffer where there is another way: on a marked one that aborts Node 24.21.
-    if (this.buffer.byteLength === 0) return;
-    if (transfer === undefined) detach(this.buffer);
-    else transfer.call(this.buffer, 0);
+    const answer = closeRegion(handle, detached(this.buffer) ? 1 : 0);
+    if (answer < 0) throw unexpected('close', answer);
   }
 
   /** The same as {@link close}: `using memory = FrameVector.alloc(4096)`. */
@@ -105,4 +123,17 @@ export abstract class MappedMemory implements Disposable {
 
   /** @internal What inspect() shows. */
   protected abstract shown(): object;
+}
+
+/** Detaches it: whether that was the last ArrayBuffer of its memory. It is not if it was transferred before. */
+function detached(buffer: ArrayBuffer): boolean {
+  if (buffer.byteLength === 0) return false;
+  try {
+    // Not napi_detach_arraybuffer where there is another way: on a marked one that aborts Node 24.21.
+    if (transfer === undefined) detach(buffer);
+    else transfer.call(buffer, 0);
+  } catch {
+    // Views of it stay, then: the memory is not unmapped, but replaced.
+  }
+  return buffer.byteLength === 0;
 }

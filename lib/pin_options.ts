@@ -1,6 +1,6 @@
 /** What pin() and unpin() may be told, and how that goes to the kernel. */
 import {PIN_UNALIGNED} from './addon.js';
-import {invalidArgType, requireObject} from './errors.js';
+import {checkOptions, enabled, type OptionNames} from './options.js';
 import {
   FRAMEVEC_PIN_FORCE,
   FRAMEVEC_PIN_PARTIAL,
@@ -28,6 +28,22 @@ export interface PinOptions {
   strict?: boolean | undefined;
 }
 
+/** An AbortSignal, of whatever realm or library: what is used of one. */
+export interface AbortSignalLike {
+  readonly aborted: boolean;
+  readonly reason?: unknown;
+  /** Has the listener called when it is aborted. */
+  addEventListener(type: 'abort', listener: () => void, options?: {once?: boolean}): void;
+  /** Takes it back. */
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/**
+ * The AbortSignal of {@link FrameVector.staleSignal}: the global type, where the types of Node or of the
+ * DOM are there to declare it.
+ */
+export type StaleSignal = typeof globalThis extends {AbortSignal: {prototype: infer Signal}} ? Signal : AbortSignalLike;
+
 /** Options of {@link FrameVector.pinAsync}. */
 export interface PinAsyncOptions extends PinOptions {
   /**
@@ -35,7 +51,7 @@ export interface PinAsyncOptions extends PinOptions {
    * through, for the kernel can't be stopped in it. Then the promise is rejected with the signal's
    * reason.
    */
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignalLike | undefined;
 }
 
 /** Options of {@link FrameVector.unpin}. */
@@ -44,9 +60,23 @@ export interface UnpinOptions {
   timing?: boolean | undefined;
 }
 
+const PIN_OPTIONS: OptionNames<PinOptions> = {write: true, force: true, partial: true, unaligned: true, timing: true, strict: true};
+const PIN_ASYNC_OPTIONS: OptionNames<PinAsyncOptions> = {...PIN_OPTIONS, signal: true};
+const UNPIN_OPTIONS: OptionNames<UnpinOptions> = {timing: true};
+
 /** The flags of a pin, of the kernel and of the addon. */
 export function pinFlags(options: PinOptions): number {
-  requireObject('options', options);
+  checkOptions(options, PIN_OPTIONS);
+  return flagsOf(options);
+}
+
+/** The same of pinAsync(). */
+export function pinAsyncFlags(options: PinAsyncOptions): number {
+  checkOptions(options, PIN_ASYNC_OPTIONS);
+  return flagsOf(options);
+}
+
+function flagsOf(options: PinOptions): number {
   let flags = 0;
   if (enabled(options.write, 'write')) flags |= FRAMEVEC_PIN_WRITE;
   if (enabled(options.force, 'force')) flags |= FRAMEVEC_PIN_FORCE;
@@ -57,14 +87,14 @@ export function pinFlags(options: PinOptions): number {
   return flags;
 }
 
-/** The flags of an unpin. */
-export function unpinFlags(options: UnpinOptions): number {
-  requireObject('options', options);
-  return enabled(options.timing, 'timing') ? FRAMEVEC_UNPIN_TIMING : 0;
+/** Whether a value can be used as an AbortSignal: one of another realm is no instance of this realm's class. */
+export function isAbortSignal(value: unknown): value is AbortSignalLike {
+  const {aborted, addEventListener, removeEventListener} = (value ?? {}) as Partial<AbortSignalLike>;
+  return typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function';
 }
 
-/** Whether an option is on; it must be a boolean, or absent. */
-export function enabled(value: unknown, name: string): boolean {
-  if (value === undefined || typeof value === 'boolean') return value === true;
-  throw invalidArgType(`options.${name}`, 'of type boolean', value);
+/** The flags of an unpin. */
+export function unpinFlags(options: UnpinOptions): number {
+  checkOptions(options, UNPIN_OPTIONS);
+  return enabled(options.timing, 'timing') ? FRAMEVEC_UNPIN_TIMING : 0;
 }

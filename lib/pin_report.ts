@@ -59,7 +59,7 @@ export function pinReport(request: PinRequest): PinReport {
   const {write = false, partial = false} = request;
   const options = {write, partial, timing: true, unaligned: within !== 0};
   using vector = FrameVector.pin(target, options);
-  const {kind, length: frames, offset, byteLength: bytes, stopped, timing: pin} = vector;
+  const {kind, frames, offset, byteLength: bytes, stopped, timing: pin} = vector;
   const {counts, pfns} = features.pfns ? vector.extents() : {...vector.extents({pfns: false}), pfns: undefined};
   vector.unpin({timing: true});
   const {timing: unpin} = vector;

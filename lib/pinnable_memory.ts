@@ -12,10 +12,10 @@ import {
   REFUSED_NO_ARRAYBUFFER,
   REFUSED_NO_EXTERNAL,
 } from './addon.js';
-import {allocFailed, invalidArgType, noExternalBuffers, outOfRange, requireObject, unexpected} from './errors.js';
-import {mapFile, type MapRange, type MapSource} from './map_file.js';
+import {allocFailed, arrayBufferTooLong, invalidArgType, noExternalBuffers, outOfRange, unexpected} from './errors.js';
+import {mapFile, RANGE_OPTIONS, type MapRange, type MapSource} from './map_file.js';
 import {MappedMemory} from './mapped_memory.js';
-import {enabled} from './pin_options.js';
+import {checkOptions, enabled, type OptionNames} from './options.js';
 
 /** Options of {@link PinnableMemory.alloc}. */
 export interface AllocOptions {
@@ -39,6 +39,9 @@ export interface FileMapOptions extends MapRange {
   shared?: boolean | undefined;
 }
 
+const ALLOC_OPTIONS: OptionNames<AllocOptions> = {hugepages: true, memfd: true};
+const FILE_MAP_OPTIONS: OptionNames<FileMapOptions> = {...RANGE_OPTIONS, shared: true};
+
 const {allocate, exchange} = addon;
 const MEBIBYTE_2 = 2 ** 21;
 
@@ -57,19 +60,21 @@ export class PinnableMemory extends MappedMemory {
    * @param bytes - how many, at least 1. The last page is the memory's own, even if it is not full.
    * @throws TypeError, RangeError - wrong arguments
    * @throws FrameVectorError `ENOMEM` - no memory, or too few huge pages reserved;
-   *   `ERR_FRAMEVEC_NO_EXTERNAL_BUFFERS` - Electron
+   *   `ERR_FRAMEVEC_NO_EXTERNAL_BUFFERS` - Electron; `ERR_FRAMEVEC_ARRAYBUFFER_LENGTH` - more than an
+   *   ArrayBuffer of this Node can have
    */
   static alloc(bytes: number, options: AllocOptions = {}): PinnableMemory {
     if (typeof bytes !== 'number') throw invalidArgType('bytes', 'of type number', bytes);
     if (!Number.isSafeInteger(bytes) || bytes < 1 || bytes > constants.MAX_LENGTH) {
       throw outOfRange('bytes', `an integer >= 1 && <= ${constants.MAX_LENGTH}`, bytes);
     }
-    requireObject('options', options);
+    checkOptions(options, ALLOC_OPTIONS);
     const {hugepages} = options;
     const buffer = allocate(bytes, hugeMode(bytes, hugepages), enabled(options.memfd, 'memfd') ? 1 : 0);
     if (typeof buffer === 'number') throw allocError(buffer, bytes, hugepages);
     const reserved = hugepages === '2M' || hugepages === '1G';
-    return new PinnableMemory(buffer, reserved ? hugepages : exchange[FIELD_HUGE_ADVICE] === 1);
+    const given = reserved ? hugepages : exchange[FIELD_HUGE_ADVICE] === 1;
+    return MappedMemory.adopt(buffer, () => new PinnableMemory(buffer, given));
   }
 
   /**
@@ -79,12 +84,13 @@ export class PinnableMemory extends MappedMemory {
    * @param source - its path; or a descriptor, such as a memfd's
    * @throws TypeError, RangeError - wrong arguments: an offset that is not a page's, a range that
    *   goes beyond the end of the file
-   * @throws FrameVectorError - what open() and mmap() say: `ENOENT`, `EACCES`, `ENODEV`, ...
+   * @throws FrameVectorError - what open() and mmap() say: `ENOENT`, `EACCES`, `ENODEV`, ...; and as
+   *   {@link DeviceMemory.map}
    */
   static map(source: MapSource, options: FileMapOptions = {}): PinnableMemory {
-    requireObject('options', options);
+    checkOptions(options, FILE_MAP_OPTIONS);
     const mode = enabled(options.shared, 'shared') ? MAP_READ_WRITE : MAP_COPY;
-    return new PinnableMemory(mapFile(source, mode, options), false);
+    return MappedMemory.adopt(mapFile(source, mode, options), buffer => new PinnableMemory(buffer, false));
   }
 
   private constructor(buffer: ArrayBuffer, hugepages: boolean | '2M' | '1G') {
@@ -117,6 +123,6 @@ function hugeMode(bytes: number, hugepages: unknown): number {
 
 function allocError(answer: number, bytes: number, hugepages: AllocOptions['hugepages']): Error {
   if (answer === REFUSED_NO_EXTERNAL) return noExternalBuffers();
-  if (answer === REFUSED_NO_ARRAYBUFFER) return allocFailed(-12, bytes, undefined);
+  if (answer === REFUSED_NO_ARRAYBUFFER) return arrayBufferTooLong('alloc', bytes);
   return answer > -4096 ? allocFailed(answer, bytes, hugepages) : unexpected('alloc', answer);
 }

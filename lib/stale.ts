@@ -1,6 +1,6 @@
 /** Snapshots that go stale: the kernel wakes the event loop, and a signal tells. */
-import {addon} from './addon.js';
-import {unexpected, vectorFailed} from './errors.js';
+import {addon, REFUSED_LOST} from './addon.js';
+import {descriptorLost, unexpected, vectorFailed} from './errors.js';
 
 const ESTALE = -116;
 
@@ -16,6 +16,7 @@ export function watchStale(handle: number, told: () => void): AbortSignal {
     if (status >= 0) told();
     controller.abort(status < 0 ? unexpected('poll', status) : staleError());
   });
-  if (answer < 0) throw unexpected('poll', answer);
+  if (answer === REFUSED_LOST) throw descriptorLost('staleSignal', 'FrameVector', 'poll');
+  if (answer < 0) throw answer < -4095 ? unexpected('poll', answer) : vectorFailed('poll', answer);
   return controller.signal;
 }

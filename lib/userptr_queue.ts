@@ -1,26 +1,34 @@
 import {inspect} from 'node:util';
 import {addon} from './addon.js';
-import {viewOf, type PinTarget} from './containers.js';
-import {invalidArgType, outOfRange, requireObject} from './errors.js';
+import {lookAt, type PinTarget} from './containers.js';
+import {invalidArgType, outOfRange} from './errors.js';
+import {FrameAccess} from './frame_access.js';
 import {FrameVector} from './frame_vector.js';
-import {enabled} from './pin_options.js';
-import {queueClosed, queueFault, userptrRefused} from './v4l2/errors.js';
+import {checkOptions, enabled, type OptionNames} from './options.js';
+import {bufferTaken, queueClosed, queueFault, userptrRefused} from './v4l2/errors.js';
 import {VIDEO_MAX_FRAME, VIDEO_MAX_PLANES} from './v4l2/native.js';
-import {planesOf, streamOf, wholeNumber, type BufferQueue, type DequeuedBuffer, type Direction, type Frame, type QbufOptions, type StreamOptions} from './v4l2/stream.js';
+import {planesOf, QBUF_OPTIONS, streamOf, wholeNumber, type BufferQueue, type DequeuedBuffer, type Direction, type Frame, type QbufOptions, type StreamOptions} from './v4l2/stream.js';
 
 /** What the device's side is given: a buffer, through the kernel's view of its frames. */
 export interface DeviceFrame {
   readonly index: number;
   /** Counts the frames since streamon(). */
   readonly sequence: number;
-  /** The frames of each plane: `write()` to them, or `read()` them, as a device would. */
-  readonly vectors: readonly FrameVector[];
+  /**
+   * The frames of each plane: `write()` to them, or `read()` them, as a device would. Not the vectors
+   * themselves, which are the queue's: nobody but it can unpin them. They fail with `ECANCELED` once the
+   * buffer is not the device's any more.
+   */
+  readonly vectors: readonly FrameAccess[];
   /** Bytes of each plane that hold the picture: what qbuf() said, or, to be set, what was written. */
   readonly bytesUsed: number[];
 }
 
-/** What a device does with one buffer. */
-export type DeviceWork = (frame: DeviceFrame) => void;
+/**
+ * What a device does with one buffer. If it returns a promise, the buffer is the device's until that
+ * settles.
+ */
+export type DeviceWork = (frame: DeviceFrame) => void | PromiseLike<void>;
 
 /** Options of {@link UserptrQueue.create}. */
 export interface UserptrQueueOptions {
@@ -28,9 +36,14 @@ export interface UserptrQueueOptions {
   readonly planeBytes: number | readonly number[];
   /** Default: `'capture'`. */
   readonly direction?: Direction | undefined;
-  /** The device: next() and stream() have it work on what is queued. Without one, {@link UserptrQueue.process} does. */
+  /**
+   * The device: next() and stream() have it work on what is queued, one buffer after the other. Without
+   * one, {@link UserptrQueue.process} does.
+   */
   readonly device?: DeviceWork | undefined;
 }
+
+const CREATE_OPTIONS: OptionNames<UserptrQueueOptions> = {planeBytes: true, direction: true, device: true};
 
 interface Plane {
   readonly vector: FrameVector;
@@ -41,7 +54,9 @@ interface Plane {
 
 interface Slot {
   readonly index: number;
-  state: 'dequeued' | 'queued' | 'done';
+  state: 'dequeued' | 'queued' | 'working' | 'done';
+  /** Counts the times that it was given to the device or taken from it: work on another time's is void. */
+  generation: number;
   planes: (Plane | undefined)[];
   bytesUsed: number[];
   sequence: number;
@@ -59,7 +74,7 @@ interface Slot {
  * The methods, and the errnos with which they refuse, are those of {@link V4l2Device}, so that the two
  * can be compared step by step.
  */
-export class UserptrQueue implements BufferQueue, Disposable {
+export class UserptrQueue implements BufferQueue, Disposable, AsyncDisposable {
   readonly direction: Direction;
   readonly planeBytes: readonly number[];
   readonly #device: DeviceWork | undefined;
@@ -71,6 +86,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
   #sequence = 0;
   #pins = 0;
   #wake: (() => void)[] = [];
+  readonly #works = new Set<Promise<void>>();
 
   /**
    * Makes a queue.
@@ -78,7 +94,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
    * @throws TypeError, RangeError - wrong options
    */
   static create(options: UserptrQueueOptions): UserptrQueue {
-    requireObject('options', options);
+    checkOptions(options, CREATE_OPTIONS);
     const {planeBytes, direction = 'capture', device} = options;
     const sizes = typeof planeBytes === 'number' ? [planeBytes] : planeBytes;
     if (!Array.isArray(sizes)) throw invalidArgType('options.planeBytes', 'a number or a list of numbers', planeBytes);
@@ -112,9 +128,19 @@ export class UserptrQueue implements BufferQueue, Disposable {
     return this.#closed;
   }
 
-  /** The frames of a buffer, as pinned by its last qbuf(): a vector a plane; none if it has none. */
-  vectors(index: number): readonly FrameVector[] {
-    return (this.#slots[index]?.planes ?? []).flatMap(plane => plane?.vector ?? []);
+  /**
+   * The frames of a buffer, as pinned by its last qbuf(): an access a plane; none if it has none. An access
+   * ends when the buffer's memory is replaced or unpinned.
+   */
+  vectors(index: number): readonly FrameAccess[] {
+    const slot = this.#slots[index];
+    if (slot === undefined) return [];
+    return slot.planes.flatMap((plane, i) => {
+      const check = (): void => {
+        if (slot.planes[i] !== plane) throw bufferTaken(index);
+      };
+      return plane === undefined ? [] : [new FrameAccess(plane.vector, check)];
+    });
   }
 
   /**
@@ -132,6 +158,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
     this.#slots = Array.from({length: count}, (_, index) => ({
       index,
       state: 'dequeued',
+      generation: 0,
       planes: this.planeBytes.map(() => undefined),
       bytesUsed: [],
       sequence: 0,
@@ -152,11 +179,11 @@ export class UserptrQueue implements BufferQueue, Disposable {
    */
   qbuf(index: number, memory: PinTarget | readonly PinTarget[], options: QbufOptions = {}): void {
     wholeNumber('index', index, 2 ** 32 - 1, 0);
-    requireObject('options', options);
+    checkOptions(options, QBUF_OPTIONS);
     this.#requireOpen();
     const unaligned = enabled(options.unaligned, 'unaligned');
     const targets = planesOf(memory);
-    const views = targets.map(viewOf);
+    const views = targets.map(target => lookAt(target).view);
     const given = views.map(view => view.byteLength);
     const slot = this.#slots[index];
     const fault = queueFault({
@@ -183,6 +210,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
     }
     slot.bytesUsed = bytesUsed;
     slot.state = 'queued';
+    slot.generation++;
     this.#queued.push(slot);
     this.#wakeAll();
   }
@@ -208,17 +236,18 @@ export class UserptrQueue implements BufferQueue, Disposable {
    * Has the device work on a buffer, or waits until it has, and takes it back.
    *
    * @throws FrameVectorError as {@link dqbuf}; `EBADF` - nothing is queued that the device could work
-   *   on; and what the device's work throws
+   *   on; and what the device's work throws or rejects with
    */
   async next(): Promise<DequeuedBuffer> {
     while (this.#waits()) {
-      if (this.#device === undefined) {
+      // A device works on one buffer at a time, whoever waits for it.
+      if (this.#device === undefined || this.#works.size > 0) {
         await new Promise<void>(resolve => this.#wake.push(resolve));
         continue;
       }
       // As with a device of its own pace, whoever else has something to do is not kept from it.
       await new Promise(resolve => setImmediate(resolve));
-      if (this.#waits() && !this.process(this.#device)) {
+      if (this.#waits() && this.#works.size === 0 && !(await this.process(this.#device))) {
         throw userptrRefused('next', 'EBADF', -9, 'nothing is queued that the device could work on: qbuf() first');
       }
     }
@@ -226,26 +255,36 @@ export class UserptrQueue implements BufferQueue, Disposable {
   }
 
   /**
-   * The device's side: works on the buffer that was queued first.
+   * The device's side: works on the buffer that was queued first, and waits until `work` is through. A
+   * buffer that streamoff(), reqbufs() or close() takes from the device meanwhile is not handed back:
+   * `work` then can't reach its frames any more.
    *
-   * @returns whether there was one: not if it does not stream
-   * @throws what `work` throws; the buffer is handed back with `error` then
+   * @param work - called at once; if it returns no promise, the buffer is handed back at once, too
+   * @returns whether there was a buffer: not if the queue does not stream
+   * @throws (rejects) what `work` throws or rejects with; the buffer is handed back with `error` then;
+   *   `ERR_FRAMEVEC_CLOSED`
    */
-  process(work: DeviceWork): boolean {
+  async process(work: DeviceWork): Promise<boolean> {
     this.#requireOpen();
+    if (typeof work !== 'function') throw invalidArgType('work', 'of type function', work);
     if (!this.#streaming) return false;
     const slot = this.#queued.shift();
     if (slot === undefined) return false;
-    slot.sequence = this.#sequence++;
-    slot.error = true;
+    const sequence = this.#sequence++;
+    slot.sequence = sequence;
+    slot.state = 'working';
+    const generation = ++slot.generation;
+    const {index, bytesUsed} = slot;
+    const check = (): void => {
+      if (slot.generation !== generation) throw bufferTaken(index);
+    };
+    let error = true;
     try {
-      work({index: slot.index, sequence: slot.sequence, vectors: this.vectors(slot.index), bytesUsed: slot.bytesUsed});
-      slot.error = false;
+      const pending = work({index, sequence, vectors: accessesOf(slot, check), bytesUsed});
+      if (isPromise(pending)) await this.#await(pending);
+      error = false;
     } finally {
-      slot.timestampUs = Math.floor(Number(process.hrtime.bigint()) / 1000);
-      slot.state = 'done';
-      this.#done.push(slot);
-      this.#wakeAll();
+      if (slot.generation === generation) this.#handBack(slot, error);
     }
     return true;
   }
@@ -277,7 +316,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
     return streamOf(this, options);
   }
 
-  /** Stops, and lets all memory go. A second close() does nothing. */
+  /** Stops, and releases all memory. A second close() does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#stop();
@@ -288,6 +327,13 @@ export class UserptrQueue implements BufferQueue, Disposable {
   /** The same as {@link close}: `using queue = UserptrQueue.create({planeBytes: 4096})`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** The same, and waits until what the device is working on is through. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const works = [...this.#works];
+    this.close();
+    await Promise.allSettled(works);
   }
 
   /** @internal */
@@ -303,7 +349,7 @@ export class UserptrQueue implements BufferQueue, Disposable {
     const held = slot.planes[plane];
     if (held !== undefined) {
       const same = held.buffer === buffer && held.byteOffset === byteOffset && held.byteLength === byteLength;
-      if (same && !held.vector.stale) return;
+      if (same && held.vector.frames > 0 && !held.vector.stale) return;
       held.vector.close();
       slot.planes[plane] = undefined;
     }
@@ -327,12 +373,37 @@ export class UserptrQueue implements BufferQueue, Disposable {
     this.#streaming = false;
     this.#queued = [];
     this.#done = [];
-    for (const slot of this.#slots) slot.state = 'dequeued';
+    for (const slot of this.#slots) take(slot);
+    this.#wakeAll();
+  }
+
+  /** Waits for the device's work, and has close() and the others know of it. */
+  async #await(pending: PromiseLike<void>): Promise<void> {
+    const work = (async (): Promise<void> => {
+      await pending;
+    })();
+    this.#works.add(work);
+    try {
+      await work;
+    } finally {
+      this.#works.delete(work);
+      this.#wakeAll();
+    }
+  }
+
+  #handBack(slot: Slot, error: boolean): void {
+    // The access of the work ends here.
+    slot.generation++;
+    slot.error = error;
+    slot.timestampUs = Math.floor(Number(process.hrtime.bigint()) / 1000);
+    slot.state = 'done';
+    this.#done.push(slot);
     this.#wakeAll();
   }
 
   #letGo(): void {
     this.#queued = [];
+    this.#slots.forEach(take);
     this.#slots.forEach(release);
     this.#slots = [];
   }
@@ -346,6 +417,20 @@ export class UserptrQueue implements BufferQueue, Disposable {
   #requireOpen(): void {
     if (this.#closed) throw queueClosed('UserptrQueue');
   }
+}
+
+/** Takes a buffer from the device: what it works on is void. */
+function take(slot: Slot): void {
+  slot.state = 'dequeued';
+  slot.generation++;
+}
+
+function accessesOf(slot: Slot, check: () => void): FrameAccess[] {
+  return slot.planes.flatMap(plane => (plane === undefined ? [] : [new FrameAccess(plane.vector, check)]));
+}
+
+function isPromise(value: unknown): value is PromiseLike<void> {
+  return typeof (value as PromiseLike<void> | undefined)?.then === 'function';
 }
 
 function release(slot: Slot): void {

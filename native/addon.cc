@@ -4,6 +4,7 @@
 // They convert and check, and do nothing else. Nothing here throws: lib/ words the errors.
 #include <napi.h>
 
+#include <exception>
 #include <memory>
 
 #include "../kmod/uapi/framevec.h"
@@ -30,14 +31,18 @@ Value CloseDevice(const CallbackInfo& info) {
 
 Value Info(const CallbackInfo& info) {
   Environment& env = EnvironmentOf(info);
-  return Answer(info, env.device.Info(&env.exchange));
+  int answer = env.device.Info(&env.exchange);
+  if (answer < 0 && env.device.Reopen()) answer = env.device.Info(&env.exchange);
+  return Answer(info, answer);
 }
 
 Value Create(const CallbackInfo& info) {
   Environment& env = EnvironmentOf(info);
   uint64_t capacity;
   if (!Get(info, 0, &capacity)) return Answer(info, kREFUSED_BAD_ARGUMENT);
-  return Answer(info, env.vectors.Create(env.device.fd(), capacity));
+  int answer = env.vectors.Create(env.device.fd(), capacity);
+  if (answer < 0 && env.device.Reopen()) answer = env.vectors.Create(env.device.fd(), capacity);
+  return Answer(info, answer);
 }
 
 // The fast ones: see exchange.h.
@@ -176,9 +181,11 @@ Value Register(const CallbackInfo& info) {
 }
 
 Value CloseRegion(const CallbackInfo& info) {
-  int32_t handle;
-  if (!Get(info, 0, &handle)) return Answer(info, kREFUSED_BAD_ARGUMENT);
-  return Answer(info, EnvironmentOf(info).regions.Close(handle));
+  int32_t handle, unseen;
+  if (!Get(info, 0, &handle) || !Get(info, 1, &unseen)) {
+    return Answer(info, kREFUSED_BAD_ARGUMENT);
+  }
+  return Answer(info, EnvironmentOf(info).regions.Close(handle, unseen != 0));
 }
 
 Value DisownRegion(const CallbackInfo& info) {
@@ -205,7 +212,7 @@ Value Detach(const CallbackInfo& info) {
                           : int{kREFUSED_BAD_ARGUMENT});
 }
 
-Napi::Object Init(Napi::Env env, Napi::Object exports) {
+Napi::Object Fill(Napi::Env env, Napi::Object exports) {
   auto owned = std::make_unique<Environment>();
   Environment* environment = owned.get();
   env.SetInstanceData(owned.release());
@@ -256,6 +263,15 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<Detach>(exports, "detach", environment);
   ExportV4l2(exports, environment);
   return exports;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  try {
+    return Fill(env, exports);
+  } catch (const std::exception&) {
+    Napi::Error::New(env, "no memory").ThrowAsJavaScriptException();
+    return exports;
+  }
 }
 
 }  // namespace

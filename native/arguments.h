@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+#include <cerrno>
+#include <exception>
 #include <string>
 
 #include "view.h"
@@ -54,10 +56,20 @@ inline bool Get(const Napi::CallbackInfo& info, size_t index, std::string* out) 
          napi_ok;
 }
 
+// JavaScript's way in. What the standard library throws, it throws for want of memory.
+template <Napi::Value callback(const Napi::CallbackInfo&)>
+Napi::Value Guarded(const Napi::CallbackInfo& info) {
+  try {
+    return callback(info);
+  } catch (const std::exception&) {
+    return Answer(info, -ENOMEM);
+  }
+}
+
 // `data` is what the callback finds in its CallbackInfo.
-template <Napi::Function::Callback callback, typename Data>
+template <Napi::Value callback(const Napi::CallbackInfo&), typename Data>
 void Export(Napi::Object exports, const char* name, Data* data) {
-  exports.Set(name, Napi::Function::New<callback>(exports.Env(), name, data));
+  exports.Set(name, Napi::Function::New<Guarded<callback>>(exports.Env(), name, data));
 }
 
 }  // namespace framevec

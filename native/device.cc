@@ -20,12 +20,12 @@ static_assert(sizeof(framevec_read_pfns) == 32);
 static_assert(sizeof(framevec_extents) == 56);
 static_assert(sizeof(framevec_convert) == 24);
 
-int Device::Open() {
-  if (fd_) return 0;
-  int fd = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
-  if (fd < 0) return -errno;
-  fd_ = UniqueFd(fd);
-  return 0;
+int Device::Open() { return fd_ ? 0 : fd_.Open(FRAMEVEC_DEVICE, O_RDWR); }
+
+bool Device::Reopen() {
+  if (!fd_ || fd_.Ours()) return false;
+  fd_.Reset();
+  return Open() == 0;
 }
 
 int Device::Info(Exchange* exchange) const {

@@ -2,8 +2,8 @@
 #ifndef FRAMEVEC_DEVICE_H_
 #define FRAMEVEC_DEVICE_H_
 
+#include "device_fd.h"
 #include "exchange.h"
-#include "unique_fd.h"
 
 namespace framevec {
 
@@ -12,13 +12,15 @@ class Device {
  public:
   // 0, or -errno of open().
   int Open();
+  // Opens it anew if other code has closed its descriptor: whether that was so.
+  bool Reopen();
   void Close() { fd_.Reset(); }
   // INFO into the exchange: 0, -errno, or kREFUSED_NOT_THE_DEVICE.
   int Info(Exchange* exchange) const;
   int fd() const { return fd_.get(); }
 
  private:
-  UniqueFd fd_;
+  DeviceFd fd_;
 };
 
 }  // namespace framevec

@@ -60,7 +60,8 @@ enum Field : unsigned {
   X(NO_EXTERNAL)       /* this runtime has no external ArrayBuffers (Electron) */ \
   X(NO_ARRAYBUFFER)    /* the runtime could not make the ArrayBuffer */           \
   X(NOT_THE_DEVICE)    /* the device file is not framevec's */                    \
-  X(READ_ONLY)         /* the region is mapped for reading */
+  X(READ_ONLY)         /* the region is mapped for reading */                     \
+  X(LOST)              /* other code has closed the descriptor */
 
 enum Refusal : int32_t {
   kFirstRefusal = -5000,

@@ -21,8 +21,22 @@ int FrameVectorTable::Create(int device, uint64_t capacity) {
   FrameVector vector;
   vector.fd = UniqueFd(create.fd);
   vector.capacity = static_cast<uint32_t>(capacity);
+  vector.noted = descriptors_.Note(create.fd);
+  const auto number = static_cast<size_t>(create.fd);
+  if (by_number_.size() <= number) by_number_.resize(number + 1, -1);
+  // A vector that had this number has lost it: nothing may go through it to this one.
+  FrameVector* before = vectors_.Find(by_number_[number]);
+  if (before != nullptr && before->fd.get() == create.fd) before->fd.Release();
   const int32_t handle = vectors_.Insert(std::move(vector));
-  return handle < 0 ? -ENFILE : handle;
+  if (handle < 0) return -ENFILE;
+  by_number_[number] = handle;
+  return handle;
+}
+
+FrameVectorTable::~FrameVectorTable() {
+  vectors_.ForEach([this](FrameVector& vector) {
+    if (!Has(vector)) vector.fd.Release();
+  });
 }
 
 int FrameVectorTable::Pin(const View& view) {
@@ -88,7 +102,7 @@ int FrameVectorTable::Finish(const PinCall& call) {
     exchange_->Set(kFAIL_ADDRESS, uint64_t{pin.fail_addr});
     SetMemlock(pin);
   }
-  if (call.error != 0) return -call.error;
+  if (call.error != 0) return Failed(*call.vector, call.error);
   // Only now: a vector that holds frames already, and says EBUSY, keeps its hold. A snapshot does
   // not keep its memory from being closed: it goes stale, as by any other unmap.
   call.vector->region.Hold(call.region, pin.kind == FRAMEVEC_KIND_PAGES);
@@ -108,7 +122,7 @@ int FrameVectorTable::Unpin() {
   framevec_unpin unpin{};
   unpin.size = sizeof unpin;
   unpin.flags = flags;
-  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return -errno;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return Failed(*vector, errno);
   vector->region.Release();
   vector->watch.reset();
   if ((flags & FRAMEVEC_UNPIN_TIMING) != 0) {
@@ -123,7 +137,7 @@ int FrameVectorTable::Stat(int32_t handle) {
   if (vector == nullptr) return kREFUSED_CLOSED;
   framevec_stat stat{};
   stat.size = sizeof stat;
-  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_STAT, &stat) < 0) return -errno;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_STAT, &stat) < 0) return Failed(*vector, errno);
   exchange_->Set(kKIND, stat.kind);
   exchange_->Set(kSTATE, stat.state);
   exchange_->Set(kCAPACITY, stat.capacity);
@@ -143,7 +157,7 @@ int FrameVectorTable::ReadPfns(int32_t handle, const View& into, uint64_t first,
   read.first = first;
   read.count = count;
   read.pfns = into.address;
-  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_READ_PFNS, &read) < 0) return -errno;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_READ_PFNS, &read) < 0) return Failed(*vector, errno);
   return static_cast<int>(count);
 }
 
@@ -160,7 +174,7 @@ int FrameVectorTable::Extents(int32_t handle, const View& pfns, const View& coun
   if (pfns.address != 0 && extents.capacity > pfns.length / sizeof(uint64_t)) {
     return kREFUSED_BAD_ARGUMENT;
   }
-  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_EXTENTS, &extents) < 0) return -errno;
+  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_EXTENTS, &extents) < 0) return Failed(*vector, errno);
   exchange_->Set(kFRAME, uint64_t{extents.next});
   return static_cast<int>(extents.extents);
 }
@@ -173,17 +187,18 @@ int FrameVectorTable::Convert(int32_t handle, unsigned long request) {
   const int error = ioctl(vector->fd.get(), request, &convert) < 0 ? errno : 0;
   exchange_->Set(kREASON, convert.reason);
   exchange_->Set(kFRAME, uint64_t{convert.frame});
-  return -error;
+  return error == 0 ? 0 : Failed(*vector, error);
 }
 
 int FrameVectorTable::Read(int32_t handle, const View& into, uint64_t position) {
   FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
+  if (!Has(*vector)) return kREFUSED_LOST;
   size_t done = 0;
   while (done < into.length) {
     const ssize_t n = pread(vector->fd.get(), reinterpret_cast<void*>(into.address + done),
                             into.length - done, static_cast<off_t>(position + done));
-    if (n < 0 && done == 0) return -errno;
+    if (n < 0 && done == 0) return Failed(*vector, errno);
     if (n <= 0) break;
     done += static_cast<size_t>(n);
   }
@@ -194,11 +209,12 @@ int FrameVectorTable::Read(int32_t handle, const View& into, uint64_t position) 
 int FrameVectorTable::Write(int32_t handle, const View& from, uint64_t position) {
   FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
+  if (!Has(*vector)) return kREFUSED_LOST;
   size_t done = 0;
   while (done < from.length) {
     const ssize_t n = pwrite(vector->fd.get(), reinterpret_cast<const void*>(from.address + done),
                              from.length - done, static_cast<off_t>(position + done));
-    if (n < 0 && done == 0) return -errno;
+    if (n < 0 && done == 0) return Failed(*vector, errno);
     if (n <= 0) break;
     done += static_cast<size_t>(n);
   }
@@ -209,6 +225,7 @@ int FrameVectorTable::Write(int32_t handle, const View& from, uint64_t position)
 int FrameVectorTable::Watch(napi_env env, int32_t handle, Napi::Function stale) {
   FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
+  if (!Has(*vector)) return kREFUSED_LOST;
   int error = 0;
   vector->watch = Poll::Make(env, vector->fd.get(), Poll::Loop::kLetEnd, &error);
   return vector->watch == nullptr ? error : vector->watch->Wait(UV_PRIORITIZED, stale);
@@ -218,13 +235,16 @@ int FrameVectorTable::Close(int32_t handle) {
   FrameVector* vector = vectors_.Find(handle);
   if (vector == nullptr) return kREFUSED_CLOSED;
   if (vector->busy) return -EBUSY;
+  const bool has = Has(*vector);
+  if (!has) vector->fd.Release();
   vectors_.Remove(handle);
-  return 0;
+  return has ? 0 : int{kREFUSED_LOST};
 }
 
 int FrameVectorTable::Descriptor(int32_t handle) {
   FrameVector* vector = vectors_.Find(handle);
-  return vector == nullptr ? int{kREFUSED_CLOSED} : vector->fd.get();
+  if (vector == nullptr) return kREFUSED_CLOSED;
+  return Has(*vector) ? vector->fd.get() : int{kREFUSED_LOST};
 }
 
 }  // namespace framevec

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "../kmod/uapi/framevec.h"
+#include "descriptors.h"
 #include "exchange.h"
 #include "handle_table.h"
 #include "poll.h"
@@ -27,6 +29,8 @@ struct FrameVector {
   // What polls a descriptor ends before it.
   Poll::Owner watch;
   uint32_t capacity = 0;
+  // Descriptors knows it.
+  bool noted = false;
   // A PinJob uses the descriptor.
   bool busy = false;
 };
@@ -53,6 +57,10 @@ class FrameVectorTable {
         page_shift_(__builtin_ctzl(page_size)),
         regions_(regions),
         exchange_(exchange) {}
+
+  ~FrameVectorTable();
+  FrameVectorTable(const FrameVectorTable&) = delete;
+  FrameVectorTable& operator=(const FrameVectorTable&) = delete;
 
   // The new vector's handle.
   int Create(int device, uint64_t capacity);
@@ -81,6 +89,8 @@ class FrameVectorTable {
   int Write(int32_t handle, const View& from, uint64_t position);
   // Calls stale(status) once the vector's snapshot has gone stale; nobody is called after an unpin.
   int Watch(napi_env env, int32_t handle, Napi::Function stale);
+  // kREFUSED_LOST if its descriptor was not its own any more: that is left alone, and the vector is
+  // gone all the same.
   int Close(int32_t handle);
   int Descriptor(int32_t handle);
 
@@ -93,12 +103,24 @@ class FrameVectorTable {
     exchange_->Set(kMEMLOCK_USED, uint64_t{told.memlock_used});
     exchange_->Set(kMEMLOCK_LIMIT, uint64_t{told.memlock_limit});
   }
+  // Whether the descriptor still is the vector's: it is asked before bytes are copied and before it
+  // is closed, and after every error.
+  bool Has(const FrameVector& vector) const {
+    return descriptors_.Has(vector.fd.get(), vector.noted);
+  }
+  // -error, unless the error is that the descriptor is not the vector's any more.
+  int Failed(const FrameVector& vector, int error) const {
+    return Has(vector) ? -error : int{kREFUSED_LOST};
+  }
 
   size_t page_size_;
   int page_shift_;
   RegionTable* regions_;
   Exchange* exchange_;
+  Descriptors descriptors_;
   HandleTable<FrameVector> vectors_;
+  // The handle that each descriptor's number was last given to.
+  std::vector<int32_t> by_number_;
 };
 
 }  // namespace framevec

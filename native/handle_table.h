@@ -24,9 +24,13 @@ class HandleTable {
       free_.pop_back();
     } else if (slots_.size() <= kSlotMask) {
       slot = static_cast<uint32_t>(slots_.size());
+      if (slots_.size() == slots_.capacity()) {
+        // So that a slot can be given back without memory being needed for it.
+        const size_t room = slots_.empty() ? 16 : 2 * slots_.size();
+        free_.reserve(room);
+        slots_.reserve(room);
+      }
       slots_.emplace_back();
-      // A slot can be given back without memory being needed for it.
-      free_.reserve(slots_.capacity());
     } else {
       return kFull;
     }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "region.h"
 
+#include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 
 #include "unique_fd.h"
 
@@ -21,19 +24,31 @@ constexpr int kMapHugeMask = 0x3f << MAP_HUGE_SHIFT;
 
 size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-// The address of a mapping whose start is aligned, or MAP_FAILED. Only THP needs it: MAP_HUGETLB
-// aligns by itself.
-void* MapAligned(size_t length, size_t alignment, int flags, int fd) {
+Mapping Map(size_t length, int prot, int flags, int fd, off_t offset) {
+  void* memory = mmap(nullptr, length, prot, flags, fd, offset);
+  return memory == MAP_FAILED ? Mapping() : Mapping(memory, length);
+}
+
+// A mapping whose start is aligned, or none and errno. Only THP needs it: MAP_HUGETLB aligns by
+// itself.
+Mapping MapAligned(size_t length, size_t alignment, int flags, int fd) {
   const int prot = PROT_READ | PROT_WRITE;
-  if (alignment == 0) return mmap(nullptr, length, prot, flags, fd, 0);
+  if (alignment == 0) return Map(length, prot, flags, fd, 0);
   void* wide = mmap(nullptr, length + alignment, prot, flags, fd, 0);
-  if (wide == MAP_FAILED) return wide;
+  if (wide == MAP_FAILED) return Mapping();
   const auto start = reinterpret_cast<uintptr_t>(wide);
   const uintptr_t aligned = RoundUp(start, alignment);
   const size_t before = aligned - start;
   if (before > 0) munmap(wide, before);
   munmap(reinterpret_cast<void*>(aligned + length), alignment - before);
-  return reinterpret_cast<void*>(aligned);
+  return Mapping(reinterpret_cast<void*>(aligned), length);
+}
+
+// The page size of a file: munmap() of hugetlbfs takes whole huge pages only.
+size_t PageSizeOf(int fd, size_t usual) {
+  struct statfs of {};
+  if (fstatfs(fd, &of) != 0 || of.f_type != HUGETLBFS_MAGIC) return usual;
+  return static_cast<size_t>(of.f_bsize);
 }
 
 }  // namespace
@@ -57,15 +72,26 @@ void RegionPin::Hold(Region* region, bool pins) {
 
 void RegionPin::Release() {
   if (reference_.get() == nullptr) return;
-  if (std::exchange(pins_, false)) --reference_.get()->pins_;
+  Region* region = reference_.get();
+  if (std::exchange(pins_, false) && --region->pins_ == 0 && region->closed_) region->GiveBack();
   reference_.Reset();
 }
 
-Region::~Region() {
-  munmap(reinterpret_cast<void*>(address_), mapped_);
-  if (table_ == nullptr) return;
-  table_->by_address_.erase(address_);
-  table_->regions_.Remove(handle_);
+void Region::GiveBack() {
+  if (!unseen_) {
+    mapping_.Replace();
+    return;
+  }
+  // Before the addresses are free: the next mapping may get them.
+  Leave();
+  mapping_.Unmap();
+}
+
+void Region::Leave() {
+  RegionTable* table = std::exchange(table_, nullptr);
+  if (table == nullptr) return;
+  table->by_address_.erase(mapping_.address());
+  table->regions_.Remove(handle_);
 }
 
 // A backing store's hold on its region.
@@ -74,7 +100,6 @@ struct RegionTable::Store {
 
   RegionRef region;
   bool making = true;
-  bool finalized = false;
 };
 
 RegionTable::~RegionTable() {
@@ -91,7 +116,6 @@ RegionTable::~RegionTable() {
 void RegionTable::FinalizeStore(napi_env, void*, void* hint) {
   auto* store = static_cast<Store*>(hint);
   // Node 20 calls this for an ArrayBuffer of more than 4 GiB before it says that it can't make it.
-  store->finalized = true;
   if (!store->making) delete store;
 }
 
@@ -115,67 +139,64 @@ int RegionTable::Allocate(napi_env env, size_t length, HugePages huge, bool memf
     if (!file || ftruncate(file.get(), static_cast<off_t>(mapped)) < 0) return -errno;
     flags = MAP_SHARED;
   }
-  void* memory = MapAligned(mapped, huge == kHugeAdvise ? k2M : 0, flags, file.get());
-  if (memory == MAP_FAILED) return -errno;
+  Mapping mapping = MapAligned(mapped, huge == kHugeAdvise ? k2M : 0, flags, file.get());
+  if (!mapping) return -errno;
+  void* memory = reinterpret_cast<void*>(mapping.address());
   // Advice: a kernel without THP (PREEMPT_RT) refuses it, and the memory is as good.
   bool advised = false;
   if (huge == kHugeAdvise) advised = madvise(memory, mapped, MADV_HUGEPAGE) == 0;
   if (huge == kHugeNever) madvise(memory, mapped, MADV_NOHUGEPAGE);
   exchange->Set(kHUGE_ADVICE, static_cast<double>(advised));
-  return Adopt(env, memory, length, mapped, true, exchange, buffer);
+  return Adopt(env, std::move(mapping), length, true, exchange, buffer);
 }
 
 int RegionTable::Map(napi_env env, int fd, uint64_t offset, size_t length, MapMode mode,
                      Exchange* exchange, napi_value* buffer) {
-  const size_t mapped = RoundUp(length, page_size_);
+  const size_t unit = PageSizeOf(fd, page_size_);
+  exchange->Set(kPAGE_SIZE, uint64_t{unit});
   const bool writable = mode != kMapRead;
-  void* memory = mmap(nullptr, mapped, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                      mode == kMapCopy ? MAP_PRIVATE : MAP_SHARED, fd, static_cast<off_t>(offset));
-  if (memory == MAP_FAILED) return -errno;
-  return Adopt(env, memory, length, mapped, writable, exchange, buffer);
+  Mapping mapping =
+      framevec::Map(RoundUp(length, unit), writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                    mode == kMapCopy ? MAP_PRIVATE : MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (!mapping) return -errno;
+  return Adopt(env, std::move(mapping), length, writable, exchange, buffer);
 }
 
-int RegionTable::Adopt(napi_env env, void* memory, size_t length, size_t mapped, bool writable,
+int RegionTable::Adopt(napi_env env, Mapping mapping, size_t length, bool writable,
                        Exchange* exchange, napi_value* buffer) {
-  auto* region = new Region(this, reinterpret_cast<uintptr_t>(memory), length, mapped, writable);
-  auto* store = new Store(region);
-  const int32_t handle = regions_.Insert(region);
-  if (handle < 0) {
-    region->table_ = nullptr;
-    delete store;
-    return -ENFILE;
-  }
-  region->handle_ = handle;
-  by_address_.emplace(region->address_, region);
+  // Each step may find no memory, and the end of these two undoes those before it.
+  RegionRef region(new Region(std::move(mapping), length, writable));
+  auto store = std::make_unique<Store>(region.get());
+  by_address_.emplace(region.get()->address(), region.get());
+  region.get()->table_ = this;
+  region.get()->handle_ = regions_.Insert(region.get());
+  if (region.get()->handle_ < 0) return -ENFILE;
 
   const napi_status status =
-      napi_create_external_arraybuffer(env, memory, length, FinalizeStore, store, buffer);
+      napi_create_external_arraybuffer(env, reinterpret_cast<void*>(region.get()->address()),
+                                       length, FinalizeStore, store.get(), buffer);
   store->making = false;
   if (status != napi_ok) {
-    delete store;
     // Node 20 throws as well when the length is more than it can do; lib/ has better words.
     napi_value thrown;
     napi_get_and_clear_last_exception(env, &thrown);
     return status == napi_no_external_buffers_allowed ? kREFUSED_NO_EXTERNAL
                                                       : kREFUSED_NO_ARRAYBUFFER;
   }
-  region->owner_ = RegionRef(region);
-  exchange->Set(kREGION, static_cast<double>(handle));
+  // It is FinalizeStore()'s now.
+  static_cast<void>(store.release());
+  exchange->Set(kREGION, static_cast<double>(region.get()->handle_));
+  Region* kept = region.get();
+  kept->owner_ = std::move(region);
   return 0;
 }
 
-int RegionTable::Close(int32_t handle) {
+int RegionTable::Close(int32_t handle, bool unseen) {
   Region* region = Find(handle);
   if (region == nullptr || region->closed_) return kREFUSED_CLOSED;
-  if (region->pins_ > 0) return -EBUSY;
   region->closed_ = true;
-  if (region->references_ > 1) {
-    // A backing store still points here, and so may views: munmap would make them fatal. If the
-    // kernel has no room for the exchange, the memory just stays until the last of them dies.
-    static_cast<void>(mmap(reinterpret_cast<void*>(region->address_), region->mapped_,
-                           PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
-  }
+  region->unseen_ = unseen;
+  if (region->pins_ == 0) region->GiveBack();
   region->owner_.Reset();
   return 0;
 }
@@ -194,7 +215,7 @@ int32_t RegionTable::FindByAddress(uintptr_t address) const {
   auto next = by_address_.upper_bound(address);
   if (next == by_address_.begin()) return -1;
   const Region* region = std::prev(next)->second;
-  return address - region->address_ < region->length_ ? region->handle_ : -1;
+  return address - region->address() < region->length_ ? region->handle_ : -1;
 }
 
 }  // namespace framevec

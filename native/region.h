@@ -11,6 +11,7 @@
 
 #include "exchange.h"
 #include "handle_table.h"
+#include "mapping.h"
 
 namespace framevec {
 
@@ -37,8 +38,8 @@ class RegionRef {
   Region* region_ = nullptr;
 };
 
-// What a vector holds: a reference, and, unless it has but a snapshot of the frame numbers, the
-// mark that keeps close() off.
+// What a vector or a video device holds: a reference, and, unless it is a snapshot of frame
+// numbers, a mark that defers the unmap of closed memory until the last of them is released.
 class RegionPin {
  public:
   RegionPin() = default;
@@ -71,11 +72,12 @@ class Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  uintptr_t address() const { return address_; }
+  uintptr_t address() const { return mapping_.address(); }
   // Bytes that JavaScript sees; the mapping goes on to the end of the last page.
   size_t length() const { return length_; }
   bool Contains(uintptr_t address, size_t length) const {
-    return address >= address_ && length <= length_ && address - address_ <= length_ - length;
+    const uintptr_t start = mapping_.address();
+    return address >= start && length <= length_ && address - start <= length_ - length;
   }
   bool closed() const { return closed_; }
   bool writable() const { return writable_; }
@@ -85,21 +87,27 @@ class Region {
   friend class RegionRef;
   friend class RegionPin;
 
-  Region(RegionTable* table, uintptr_t address, size_t length, size_t mapped, bool writable)
-      : table_(table), address_(address), length_(length), mapped_(mapped), writable_(writable) {}
-  ~Region();
+  Region(Mapping mapping, size_t length, bool writable)
+      : mapping_(std::move(mapping)), length_(length), writable_(writable) {}
+  ~Region() { Leave(); }
 
-  // Null once the environment's table is gone.
-  RegionTable* table_;
+  // Closed and held by no pin: the memory goes, or, if someone may still see it, is replaced.
+  void GiveBack();
+  // Takes it out of its table.
+  void Leave();
+
+  // Null outside of a table: before it is in it, after it has left, and once the table is gone.
+  RegionTable* table_ = nullptr;
   int32_t handle_ = -1;
-  uintptr_t address_;
+  Mapping mapping_;
   size_t length_;
-  size_t mapped_;
   bool writable_;
   size_t references_ = 0;
   size_t pins_ = 0;
   RegionRef owner_;
   bool closed_ = false;
+  // Closed, and no ArrayBuffer shows it any more.
+  bool unseen_ = false;
 };
 
 // lib/addon.ts has the same numbers.
@@ -130,12 +138,13 @@ class RegionTable {
   // region's handle and whether the advice was taken are left in the exchange.
   int Allocate(napi_env env, size_t length, HugePages huge, bool memfd, Exchange* exchange,
                napi_value* buffer);
-  // The same for a file. Its descriptor is needed no longer then.
+  // The same for a file. Its descriptor is needed no longer then. PAGE_SIZE is that of the file:
+  // more than the system's if it is in hugetlbfs.
   int Map(napi_env env, int fd, uint64_t offset, size_t length, MapMode mode, Exchange* exchange,
           napi_value* buffer);
-  // Gives the memory back although views of it may live: they read zero from now on. -EBUSY while
-  // it is pinned.
-  int Close(int32_t handle);
+  // Gives the memory back: at once if no ArrayBuffer shows it any more (`unseen`), else so that
+  // those read zero from now on. While it is pinned that is deferred to the end of the last pin.
+  int Close(int32_t handle, bool unseen);
   // The owner has been collected; the memory stays as long as its bytes can be reached.
   void Disown(int32_t handle);
 
@@ -147,8 +156,8 @@ class RegionTable {
   friend class Region;
   struct Store;
   // Makes a region of a mapping, or unmaps it.
-  int Adopt(napi_env env, void* memory, size_t length, size_t mapped, bool writable,
-            Exchange* exchange, napi_value* buffer);
+  int Adopt(napi_env env, Mapping mapping, size_t length, bool writable, Exchange* exchange,
+            napi_value* buffer);
   static void FinalizeStore(napi_env env, void* data, void* hint);
 
   size_t page_size_;

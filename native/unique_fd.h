@@ -26,6 +26,8 @@ class UniqueFd {
   void Reset() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
+  // It is not this one's to close any more.
+  void Release() { fd_ = -1; }
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 

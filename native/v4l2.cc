@@ -20,6 +20,9 @@ std::string TextOf(const __u8 (&field)[N]) {
   return std::string(text, strnlen(text, N));
 }
 
+// More than any driver makes: since 6.9 one may have more than VIDEO_MAX_FRAME.
+constexpr uint32_t kMostBuffers = 1024;
+
 // A buffer of one plane has it in itself, the others have an array of them.
 struct Buffer {
   explicit Buffer(uint32_t type) : many(V4L2_TYPE_IS_MULTIPLANAR(type)) {
@@ -42,10 +45,16 @@ uint32_t V4l2Table::Word(V4l2Field field, uint32_t plane) const {
   return value >= 0 && value <= 4294967295.0 ? static_cast<uint32_t>(value) : UINT32_MAX;
 }
 
+int V4l2Table::Failed(const V4l2Device& device, int error) {
+  return device.fd.Ours() ? -error : int{kREFUSED_LOST};
+}
+
 int V4l2Table::Open(const std::string& path) {
   V4l2Device device;
-  device.fd = UniqueFd(open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!device.fd) return -errno;
+  // Not later: REQBUFS, once it has succeeded, must not fail for want of memory.
+  device.held.resize(VIDEO_MAX_FRAME);
+  const int error = device.fd.Open(path.c_str(), O_RDWR | O_NONBLOCK);
+  if (error != 0) return error;
   const int32_t handle = devices_.Insert(std::move(device));
   return handle < 0 ? -ENFILE : handle;
 }
@@ -55,16 +64,17 @@ int V4l2Table::Close(int32_t handle) {
   if (device == nullptr) return kREFUSED_CLOSED;
   // In this order: the device must have let go of the memory before the memory may go.
   device->poll.reset();
+  const bool ours = device->fd.Ours();
   device->fd.Reset();
   devices_.Remove(handle);
-  return 0;
+  return ours ? 0 : int{kREFUSED_LOST};
 }
 
 int V4l2Table::QueryCapabilities(int32_t handle) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
   v4l2_capability capability{};
-  if (ioctl(device->fd.get(), VIDIOC_QUERYCAP, &capability) < 0) return -errno;
+  if (ioctl(device->fd.get(), VIDIOC_QUERYCAP, &capability) < 0) return Failed(*device, errno);
   const bool own = (capability.capabilities & V4L2_CAP_DEVICE_CAPS) != 0;
   Set(kV4L2_CAPABILITIES, own ? capability.device_caps : capability.capabilities);
   Set(kV4L2_VERSION, capability.version);
@@ -80,7 +90,7 @@ int V4l2Table::EnumFormat(int32_t handle, uint32_t type, uint32_t index) {
   v4l2_fmtdesc format{};
   format.type = type;
   format.index = index;
-  if (ioctl(device->fd.get(), VIDIOC_ENUM_FMT, &format) < 0) return -errno;
+  if (ioctl(device->fd.get(), VIDIOC_ENUM_FMT, &format) < 0) return Failed(*device, errno);
   Set(kV4L2_FOURCC, format.pixelformat);
   Set(kV4L2_FLAGS, format.flags);
   texts_[kTextDescription] = TextOf(format.description);
@@ -90,7 +100,7 @@ int V4l2Table::EnumFormat(int32_t handle, uint32_t type, uint32_t index) {
 int V4l2Table::Format(int32_t handle, unsigned long request, v4l2_format* format) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
-  if (ioctl(device->fd.get(), request, format) < 0) return -errno;
+  if (ioctl(device->fd.get(), request, format) < 0) return Failed(*device, errno);
   if (V4L2_TYPE_IS_MULTIPLANAR(format->type)) {
     const v4l2_pix_format_mplane& pix = format->fmt.pix_mp;
     const uint32_t planes = std::min<uint32_t>(pix.num_planes, VIDEO_MAX_PLANES);
@@ -153,7 +163,7 @@ int V4l2Table::SetInterval(int32_t handle, uint32_t type) {
                                                    : &parameters.parm.capture.timeperframe;
   interval->numerator = Word(kV4L2_NUMERATOR);
   interval->denominator = Word(kV4L2_DENOMINATOR);
-  if (ioctl(device->fd.get(), VIDIOC_S_PARM, &parameters) < 0) return -errno;
+  if (ioctl(device->fd.get(), VIDIOC_S_PARM, &parameters) < 0) return Failed(*device, errno);
   Set(kV4L2_NUMERATOR, interval->numerator);
   Set(kV4L2_DENOMINATOR, interval->denominator);
   return 0;
@@ -166,8 +176,10 @@ int V4l2Table::RequestBuffers(int32_t handle, uint32_t type, uint32_t count) {
   request.type = type;
   request.memory = V4L2_MEMORY_USERPTR;
   request.count = count;
-  if (ioctl(device->fd.get(), VIDIOC_REQBUFS, &request) < 0) return -errno;
-  device->queued.clear();
+  if (ioctl(device->fd.get(), VIDIOC_REQBUFS, &request) < 0) return Failed(*device, errno);
+  for (auto& planes : device->held) {
+    for (RegionPin& plane : planes) plane.Release();
+  }
   return static_cast<int>(request.count);
 }
 
@@ -175,6 +187,7 @@ int V4l2Table::Queue(int32_t handle, uint32_t type, uint32_t index, uint32_t fla
                      const View* views, uint32_t planes) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
+  Set(kV4L2_TAKEN, 0);
   std::array<Region*, VIDEO_MAX_PLANES> regions{};
   Buffer buffer(type);
   buffer.header.index = index;
@@ -212,11 +225,27 @@ int V4l2Table::Queue(int32_t handle, uint32_t type, uint32_t index, uint32_t fla
       buffer.header.bytesused = used;
     }
   }
-  if (ioctl(device->fd.get(), VIDIOC_QBUF, &buffer.header) < 0) return -errno;
-  if (device->queued.size() <= index) device->queued.resize(index + 1);
-  for (uint32_t plane = 0; plane < planes; ++plane) {
-    device->queued[index][plane].Hold((flags & kQueueLoose) != 0 ? nullptr : regions[plane]);
+  if (device->held.size() <= index && index < kMostBuffers) device->held.resize(kMostBuffers);
+  auto hold = [&](uint32_t plane) {
+    if (index >= device->held.size()) return;
+    Region* region = (flags & kQueueLoose) != 0 ? nullptr : regions[plane];
+    device->held[index][plane].Hold(region);
+  };
+  if (ioctl(device->fd.get(), VIDIOC_QBUF, &buffer.header) < 0) {
+    const int error = errno;
+    // It may have pinned the memory before it failed, in starting the device for example.
+    Buffer now(type);
+    now.header.index = index;
+    const bool told = ioctl(device->fd.get(), VIDIOC_QUERYBUF, &now.header) == 0;
+    for (uint32_t plane = 0; told && plane < planes; ++plane) {
+      const auto address = now.many ? now.planes[plane].m.userptr : now.header.m.userptr;
+      if (address != views[plane].address) continue;
+      Set(kV4L2_TAKEN, 1);
+      hold(plane);
+    }
+    return Failed(*device, error);
   }
+  for (uint32_t plane = 0; plane < planes; ++plane) hold(plane);
   return 0;
 }
 
@@ -224,11 +253,8 @@ int V4l2Table::Dequeue(int32_t handle, uint32_t type) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
   Buffer buffer(type);
-  if (ioctl(device->fd.get(), VIDIOC_DQBUF, &buffer.header) < 0) return -errno;
+  if (ioctl(device->fd.get(), VIDIOC_DQBUF, &buffer.header) < 0) return Failed(*device, errno);
   const v4l2_buffer& header = buffer.header;
-  if (header.index < device->queued.size()) {
-    for (RegionPin& plane : device->queued[header.index]) plane.Release();
-  }
   const uint32_t planes = buffer.many ? std::min<uint32_t>(header.length, VIDEO_MAX_PLANES) : 1;
   Set(kV4L2_FLAGS, header.flags);
   Set(kV4L2_FIELD_ORDER, header.field);
@@ -250,9 +276,8 @@ int V4l2Table::Stream(int32_t handle, uint32_t type, bool on) {
   V4l2Device* device = devices_.Find(handle);
   if (device == nullptr) return kREFUSED_CLOSED;
   int of = static_cast<int>(type);
-  if (ioctl(device->fd.get(), on ? VIDIOC_STREAMON : VIDIOC_STREAMOFF, &of) < 0) return -errno;
-  // STREAMOFF takes every buffer from the device.
-  if (!on) device->queued.clear();
+  if (ioctl(device->fd.get(), on ? VIDIOC_STREAMON : VIDIOC_STREAMOFF, &of) < 0)
+    return Failed(*device, errno);
   return 0;
 }
 

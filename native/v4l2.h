@@ -14,32 +14,33 @@
 #include <string>
 #include <vector>
 
+#include "device_fd.h"
 #include "handle_table.h"
 #include "poll.h"
 #include "region.h"
-#include "unique_fd.h"
 #include "view.h"
 
 namespace framevec {
 
-#define FRAMEVEC_V4L2_FIELDS(X)                                     \
-  X(CAPABILITIES)                                                   \
-  X(VERSION)                                                        \
-  X(FOURCC)                                                         \
-  X(FLAGS)                                                          \
-  X(WIDTH)                                                          \
-  X(HEIGHT)                                                         \
-  X(FIELD_ORDER)                                                    \
-  X(COLORSPACE)                                                     \
-  X(NUMERATOR)                                                      \
-  X(DENOMINATOR)                                                    \
-  X(SEQUENCE)                                                       \
-  X(TIMESTAMP_US)                                                   \
-  X(PLANES)                                                         \
-  X(PLANE_BYTES) /* of a format: that it needs; of a buffer: has */ \
-  X(PLANE_STRIDE)                                                   \
-  X(PLANE_BYTES_USED)                                               \
-  X(PLANE_ADDRESS)                                                  \
+#define FRAMEVEC_V4L2_FIELDS(X)                                              \
+  X(CAPABILITIES)                                                            \
+  X(VERSION)                                                                 \
+  X(FOURCC)                                                                  \
+  X(FLAGS)                                                                   \
+  X(WIDTH)                                                                   \
+  X(HEIGHT)                                                                  \
+  X(FIELD_ORDER)                                                             \
+  X(COLORSPACE)                                                              \
+  X(NUMERATOR)                                                               \
+  X(DENOMINATOR)                                                             \
+  X(SEQUENCE)                                                                \
+  X(TIMESTAMP_US)                                                            \
+  X(PLANES)                                                                  \
+  X(TAKEN)       /* a buffer that was refused has its memory all the same */ \
+  X(PLANE_BYTES) /* of a format: that it needs; of a buffer: has */          \
+  X(PLANE_STRIDE)                                                            \
+  X(PLANE_BYTES_USED)                                                        \
+  X(PLANE_ADDRESS)                                                           \
   X(PLANE_REGION)
 
 enum V4l2Field : unsigned {
@@ -54,16 +55,19 @@ constexpr unsigned kV4l2FieldCount = kV4L2_PLANE_BYTES + VIDEO_MAX_PLANES * kV4l
 
 // Flags of Queue().
 constexpr uint32_t kQueueUnaligned = 1;  // planes may share their pages with other memory
-constexpr uint32_t kQueueLoose = 2;      // the memory may be closed while it is queued
+constexpr uint32_t kQueueLoose = 2;      // closed memory is unmapped although the driver has it
 
 enum V4l2Text : uint32_t { kTextDriver, kTextCard, kTextBus, kTextDescription, kTextCount };
 
-// A device, and the memory that it has been given and not handed back.
+// A device, and the memory of each buffer. The driver keeps the pins of a buffer that is dequeued,
+// and uses them again when memory of the same address and length is queued there: if that were
+// other memory, the frames would go where nobody sees them. So the memory stays mapped, closed or
+// not, until the driver has let go of it: at QBUF of other memory, REQBUFS or close().
 struct V4l2Device {
-  std::vector<std::array<RegionPin, VIDEO_MAX_PLANES>> queued;
+  std::vector<std::array<RegionPin, VIDEO_MAX_PLANES>> held;
   // What polls a descriptor ends before it, and with the descriptor ends the device's hold of
   // memory.
-  UniqueFd fd;
+  DeviceFd fd;
   Poll::Owner poll;
 };
 
@@ -86,7 +90,8 @@ class V4l2Table {
   int SetInterval(int32_t handle, uint32_t type);
   // The number of buffers that the driver has made of `count`.
   int RequestBuffers(int32_t handle, uint32_t type, uint32_t count);
-  // Gives the device buffer `index`, a view a plane, with PLANE_REGION and PLANE_BYTES_USED.
+  // Gives the device buffer `index`, a view a plane, with PLANE_REGION and PLANE_BYTES_USED. If it
+  // is refused, TAKEN tells whether the driver has pinned the memory all the same.
   int Queue(int32_t handle, uint32_t type, uint32_t index, uint32_t flags, const View* views,
             uint32_t planes);
   // The index of a buffer that the device has done with.
@@ -103,6 +108,7 @@ class V4l2Table {
   }
   uint32_t Word(V4l2Field field, uint32_t plane = 0) const;
   int Format(int32_t handle, unsigned long request, v4l2_format* format);
+  static int Failed(const V4l2Device& device, int error);
 
   size_t page_size_;
   RegionTable* regions_;

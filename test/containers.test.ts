@@ -1,3 +1,6 @@
+import {cpSync, mkdtempSync, symlinkSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {setImmediate} from 'node:timers/promises';
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
@@ -5,7 +8,10 @@ import {MessageChannel} from 'node:worker_threads';
 import test from 'ava';
 import {addon} from '../lib/addon.js';
 import {canProtect, containerOf, viewOf, withoutBytes, type PinTarget} from '../lib/containers.js';
+import type * as own from '../lib/containers.js';
+import type * as library from '../lib/index.js';
 import {FrameVector} from '../lib/index.js';
+import {PACKAGE_ROOT} from '../lib/package.js';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
@@ -179,6 +185,41 @@ test("a slice of Buffer's pool is refused, with the remedy", t => {
   const slice = Buffer.from('hello');
   t.throws(() => look(new Uint8Array(slice.buffer, slice.byteOffset, 5)), {code: 'ERR_FRAMEVEC_POOLED'});
   t.throws(() => look(slice.buffer), {code: 'ERR_FRAMEVEC_POOLED'});
+});
+
+test("a slice of a pool that Buffer has retired is refused, by whatever view", t => {
+  const slice = Buffer.allocUnsafe(100);
+  const pool = slice.buffer;
+  while (Buffer.allocUnsafe(2000).buffer === pool);
+  for (const target of [slice, new Uint8Array(pool, slice.byteOffset, 100), new DataView(pool), pool]) {
+    t.throws(() => look(target as PinTarget), {instanceOf: TypeError, code: 'ERR_FRAMEVEC_POOLED'});
+  }
+});
+
+test("a Buffer over a part of an ArrayBuffer of one's own is taken, as long as a pool though it is", t => {
+  t.is(look(Buffer.from(new ArrayBuffer(Buffer.poolSize), 0, 4096)).kind, 'plain');
+  t.is(look(Buffer.from(new ArrayBuffer(8192), 0, 4096)).kind, 'plain');
+});
+
+test('memory of another copy of the package is refused by what it is; what that copy has marked is taken', async t => {
+  const root = mkdtempSync(join(tmpdir(), 'framevec-copy-'));
+  for (const part of ['package.json', 'dist/lib', 'build/Release/framevec.node']) {
+    cpSync(join(PACKAGE_ROOT, part), join(root, part), {recursive: true});
+  }
+  symlinkSync(join(PACKAGE_ROOT, 'node_modules'), join(root, 'node_modules'));
+  const other = await import(join(root, 'dist/lib/index.js')) as typeof library;
+  const containers = await import(join(root, 'dist/lib/containers.js')) as typeof own;
+  t.not(other.FrameVector, FrameVector);
+  using memory = other.FrameVector.alloc(4096);
+  t.throws(() => look(memory as unknown as PinTarget), {
+    instanceOf: TypeError,
+    code: 'ERR_FRAMEVEC_OTHER_COPY',
+    message: /memory of another copy of the package framevec .*npm dedupe/,
+  });
+  t.throws(() => look(memory.bytes), {code: 'ERR_FRAMEVEC_FOREIGN', message: /another copy of framevec/});
+  const bytes = plain();
+  t.is(containers.containerOf(bytes).kind, 'plain');
+  t.is(look(bytes).kind, 'plain', 'marked by framevec is marked');
 });
 
 test('a Buffer with an ArrayBuffer of its own is taken', t => {

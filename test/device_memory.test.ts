@@ -1,8 +1,12 @@
 /** Mapped files and their register accessors: what needs no device. Devices are in test/guest. */
-import {closeSync, mkdtempSync, openSync, readFileSync, writeFileSync} from 'node:fs';
+import {execFile, execFileSync, spawn} from 'node:child_process';
+import {closeSync, constants as fs, mkdtempSync, openSync, readFileSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs';
+import {constants} from 'node:buffer';
+import {once} from 'node:events';
+import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {inspect} from 'node:util';
+import {inspect, promisify} from 'node:util';
 import test from 'ava';
 import {DeviceMemory, FrameVector, FrameVectorError, PinnableMemory} from '../lib/index.js';
 
@@ -116,7 +120,7 @@ test('a descriptor is mapped too, and stays its owner\'s', t => {
 test('what can\'t be mapped says what was asked, and why not', t => {
   const missing = t.throws(() => DeviceMemory.map('/dev/no-such-device'), {instanceOf: FrameVectorError, code: 'ENOENT'});
   t.like(missing, {syscall: 'open', path: '/dev/no-such-device'});
-  t.is(missing.message, 'map: /dev/no-such-device: there is no such file');
+  t.is(missing.message, 'map: /dev/no-such-device: there is no such file (ENOENT)');
   const unsized = t.throws(() => DeviceMemory.map('/dev/null'), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
   t.regex(unsized.message, /"options.length".* as \/dev\/null does not tell its size/);
   const unmappable = t.throws(() => DeviceMemory.map('/dev/null', {length: PAGE}), {instanceOf: FrameVectorError, code: 'ENODEV'});
@@ -126,6 +130,80 @@ test('what can\'t be mapped says what was asked, and why not', t => {
     t.throws(() => DeviceMemory.map(source as string), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
   }
   t.throws(() => DeviceMemory.map('/dev/zero', {write: 1 as unknown as boolean}), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'});
+});
+
+test('a FIFO, a socket and a directory are refused at once, by path and by descriptor', async t => {
+  const fifo = join(folder, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  // Nobody has its other end open. In a process of its own: it would never return.
+  const program = `
+    import {DeviceMemory, PinnableMemory} from ${JSON.stringify(new URL('../lib/index.js', import.meta.url).href)};
+    for (const map of [() => PinnableMemory.map(${JSON.stringify(fifo)}), () => DeviceMemory.map(${JSON.stringify(fifo)}, {length: 4096})]) {
+      try { map(); } catch (error) { console.log(error.code, error.message); }
+    }
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {stdio: ['ignore', 'pipe', 'inherit'], timeout: 60_000});
+  let out = '';
+  child.stdout.on('data', data => (out += String(data)));
+  t.is((await once(child, 'close') as [number])[0], 0);
+  t.is(out.match(/^ENODEV map: .* is a FIFO or pipe, which can't be mapped/gm)?.length, 2, out);
+
+  const path = join(folder, 'socket');
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  t.throws(() => PinnableMemory.map(path), {instanceOf: FrameVectorError, code: 'ENXIO', message: /it is a socket/});
+  server.close();
+  t.throws(() => PinnableMemory.map(folder), {instanceOf: FrameVectorError, code: 'ENODEV', message: /is a directory/});
+  const fd = openSync(fifo, fs.O_RDWR | fs.O_NONBLOCK);
+  t.throws(() => PinnableMemory.map(fd), {code: 'ENODEV', message: /^map: descriptor \d+ is a FIFO/});
+  closeSync(fd);
+  t.throws(() => PinnableMemory.map(fd), {instanceOf: FrameVectorError, code: 'EBADF', message: /the descriptor is not open/});
+});
+
+test('a file without bytes says so, and does not speak of the offset', t => {
+  for (const path of [file('empty', 0), '/proc/self/status']) {
+    for (const range of [{}, {length: 4096}]) {
+      const error = t.throws(() => PinnableMemory.map(path, range), {instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE'});
+      t.regex(error.message, /has no bytes to map: it is empty, or of a file system without sizes/);
+      t.notRegex(error.message, /offset/);
+    }
+  }
+});
+
+test("errors of Node's own go through: a NUL byte, and the permission model, which names its flag", async t => {
+  t.throws(() => PinnableMemory.map('/tmp/a\0b'), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE', message: /null bytes/});
+  const root = new URL('../../', import.meta.url).pathname;
+  const permission = Number(process.versions.node.split('.')[0]) < 24 ? '--experimental-permission' : '--permission';
+  const {stdout} = await promisify(execFile)(process.execPath, [
+    permission, '--allow-addons', `--allow-fs-read=${root}`, '--no-warnings', '--input-type=module', '--eval',
+    `import {DeviceMemory, PinnableMemory} from ${JSON.stringify(new URL('../lib/index.js', import.meta.url).href)};
+     for (const map of [() => PinnableMemory.map('/etc/passwd'), () => DeviceMemory.map('/etc/passwd', {write: true})]) {
+       try { map(); } catch (error) { console.log(error.code, error.message.replaceAll('\\n', ' ')); }
+     }`,
+  ]);
+  const [read = '', write = ''] = stdout.trim().split('\n');
+  t.regex(read, /^ERR_ACCESS_DENIED .*--allow-fs-read/);
+  t.regex(write, /^ERR_ACCESS_DENIED .*--allow-fs-(read|write)/);
+});
+
+test("a path that can't be opened says why", t => {
+  const loop = join(folder, 'loop');
+  symlinkSync('loop', loop);
+  t.throws(() => PinnableMemory.map(loop), {instanceOf: FrameVectorError, code: 'ELOOP', message: /symbolic links/});
+  t.throws(() => PinnableMemory.map(join(folder, 'x'.repeat(300))), {code: 'ENAMETOOLONG', message: /the path is too long/});
+  t.throws(() => PinnableMemory.map('/etc/passwd/x'), {code: 'ENOTDIR', message: /is not a directory/});
+});
+
+// Node 20 ends at 4 GiB; the others can have more than any test should map.
+(constants.MAX_LENGTH < 2 ** 33 ? test : test.skip)("a file that is longer than this Node's ArrayBuffers says so", t => {
+  const path = join(folder, 'long');
+  closeSync(openSync(path, 'w'));
+  truncateSync(path, 5 * 2 ** 30);
+  const error = t.throws(() => PinnableMemory.map(path), {instanceOf: FrameVectorError, code: 'ERR_FRAMEVEC_ARRAYBUFFER_LENGTH'});
+  t.regex(error.message, /^map: 5 GiB asked; Node v20.* can't make an ArrayBuffer of so many bytes \(it allows 4 GiB at most\): map a part/);
+  t.notRegex(error.message, /ulimit/);
+  using part = PinnableMemory.map(path, {length: PAGE});
+  t.is(part.byteLength, PAGE);
 });
 
 test('close() detaches, ends the accessors, and a second one does nothing', t => {

@@ -1,6 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
+import {getSystemErrorMap} from 'node:util';
+import {errnoName} from '../lib/errno.js';
 import * as errors from '../lib/errors.js';
+import * as v4l2 from '../lib/v4l2/errors.js';
 import {REASONS, type Reason} from '../lib/uapi.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -46,7 +49,7 @@ test('each reason of a failed pin has words of its own, and a place where it has
 test('a pin that fails without a reason tells the errno in words', t => {
   t.regex(errors.pinFailed(-16, asked, undefined, 7, 4096).message, /holds 7 frames already: unpin\(\) first/);
   const other = errors.pinFailed(-14, asked, undefined, 0, 4096);
-  t.is(other.message, 'pin: 1,024 frames (4 MiB) asked; EFAULT');
+  t.is(other.message, 'pin: 1,024 frames (4 MiB) asked; the memory is not mapped, or not for this access (EFAULT)');
   t.false('reason' in other);
 });
 
@@ -80,10 +83,10 @@ test('a call on a vector that is refused tells what to do about it', t => {
   const stale = errors.vectorFailed('read', -116);
   t.like(stale, {code: 'ESTALE', errno: -116, syscall: 'pread'});
   t.regex(stale.message, /^read: the mapping of this device memory has changed .*: unpin\(\), then pin\(\) what is mapped now$/);
-  t.like(errors.vectorFailed('write', -9), {code: 'EBADF', syscall: 'pwrite', message: 'write: the frames are held for reading: pin with {write: true}'});
+  t.like(errors.vectorFailed('write', -9), {code: 'EBADF', syscall: 'pwrite', message: 'write: the frames are pinned for reading: pin with {write: true}'});
   t.like(errors.vectorFailed('write', -28), {code: 'ENOSPC', syscall: 'pwrite'});
   t.regex(errors.vectorFailed('extents', -1).message, /CAP_SYS_ADMIN.*\{pfns: false\} too\. `npx framevec doctor`/);
-  const place = {reason: 'no-page', offset: 8192, address: 0x7f0000003000} as const;
+  const place = {reason: 'no-page', offset: 8192, address: 0x7f0000003000, asked} as const;
   const unconverted = errors.vectorFailed('toPages', -22, place);
   t.like(unconverted, {code: 'EINVAL', reason: 'no-page', failOffset: 8192, failAddress: 0x7f0000003000, syscall: 'ioctl(FRAMEVEC_IOC_TO_PAGES)'});
   t.regex(unconverted.message, /no struct page for the frame at byte 8,192 of the target/);
@@ -107,9 +110,9 @@ test('an unaligned range tells which end it is, and both ways out', t => {
 });
 
 test('errnos have the names of the header, also those that libuv names otherwise', t => {
-  t.is(errors.errnoName(-95), 'EOPNOTSUPP');
-  t.is(errors.errnoName(-133), 'EHWPOISON');
-  t.is(errors.errnoName(-61), 'ENODATA');
+  t.is(errnoName(-95), 'EOPNOTSUPP');
+  t.is(errnoName(-133), 'EHWPOISON');
+  t.is(errnoName(-61), 'ENODATA');
 });
 
 test('mistakes in a call are in the words of Node', t => {
@@ -125,6 +128,48 @@ test('mistakes in a call are in the words of Node', t => {
   const range = errors.outOfRange('capacity', '>= 1', 1234567);
   t.true(range instanceof RangeError);
   t.is(range.message, 'The value of "capacity" is out of range. It must be >= 1. Received 1,234,567');
+});
+
+test('no errno is left bare: each has words, whatever call it comes from', t => {
+  const range = {offset: 0, length: 4096};
+  const attempt = {index: 0, count: 1, queued: false, direction: 'capture', needed: [4096], given: [4096], addresses: [4096]} as const;
+  const calls: Record<string, (errno: number) => Error> = {
+    open: errors.deviceUnavailable,
+    info: errors.infoFailed,
+    create: errno => errors.createFailed(errno, 1),
+    pin: errno => errors.pinFailed(errno, asked, undefined, 0, 4096),
+    alloc: errno => errors.allocFailed(errno, 4096, undefined),
+    'map, open': errno => errors.mapFailed('open', errno, '/dev/x', range),
+    'map, mmap': errno => errors.mapFailed('mmap', errno, 5, range),
+    'qbuf of a device': errno => v4l2.queueFailed(errno, '/dev/video0', attempt),
+  };
+  for (const method of ['unpin', 'stat', 'pfns', 'extents', 'toPages', 'toPfns', 'read', 'write', 'poll'] as const) {
+    calls[method] = errno => errors.vectorFailed(method, errno);
+  }
+  for (const method of ['open', 'capabilities', 'formats', 'format', 'setFormat', 'setFrameRate', 'reqbufs', 'dqbuf', 'streamon', 'streamoff', 'poll'] as const) {
+    calls[`${method} of a device`] = errno => v4l2.v4l2Failed(method, errno, '/dev/video0');
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    for (const errno of [...getSystemErrorMap().keys()].filter(number => number > -200)) {
+      const {message} = call(errno);
+      // Beyond the call, the place and the name of the errno, there has to be a sentence.
+      t.regex(message, /[a-z]{4,}.*[a-z]{4,}/, `${name}: ${errnoName(errno)}`);
+      t.notRegex(message, /(: |; )E[A-Z0-9]+(\.|$)/, `${name}: ${errnoName(errno)}`);
+    }
+  }
+  t.regex(errors.mapFailed('open', -24, '/dev/x', range).message, /^map: \/dev\/x: .*too many open files.*ulimit -n/);
+});
+
+test('EBADF is about the access for write() alone', t => {
+  t.regex(errors.vectorFailed('write', -9).message, /\{write: true\}/);
+  for (const method of ['read', 'unpin', 'stat'] as const) t.notRegex(errors.vectorFailed(method, -9).message, /write/);
+});
+
+test('a failed pin has the stop that a partial pin has', t => {
+  const place = stop('not-writable');
+  const error = errors.pinFailed(-14, asked, place, 0, 4096);
+  t.is(error.stop, place);
+  t.like(error, {reason: place.reason, failOffset: place.offset, failAddress: place.address});
 });
 
 test('sizes in words are exact', t => {

@@ -116,6 +116,30 @@ test('close() unmaps the memory once its ArrayBuffer is gone', async t => {
   t.is(told, '1 0');
 });
 
+test('close() unmaps at once, in the same turn of the event loop, and without a collection', async t => {
+  const told = await run(`
+    const before = mebibytes();
+    const memory = FrameVector.alloc(2 ** 30, {hugepages: false});
+    const during = mebibytes();
+    memory.close();
+    console.log(Math.round((during - before) / 1024), Math.round(Math.abs(mebibytes() - before) / 1024));
+  `);
+  t.is(told, '1 0');
+});
+
+test('a million of alloc() and close() work in a synchronous loop', async t => {
+  t.timeout(1_200_000);
+  const told = await run(`
+    const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').length;
+    const before = mappings();
+    // Those of 2 MiB are aligned, so that the kernel can't merge what lies between them.
+    for (let i = 0; i < 1_000_000; i++) FrameVector.alloc(i % 8 ? 4096 : 2 ** 21).close();
+    // V8's own heap takes some more.
+    console.log(mappings() - before < 2000);
+  `);
+  t.is(told, 'true');
+});
+
 test('close() gives the frames back at once, although a view lives on elsewhere', async t => {
   const told = await run(`
     const resident = () => Number(/^VmRSS:\\s*(\\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;

@@ -2,7 +2,8 @@
 
 /** About the library: the rest is about the module, whatever Node asks it. Of the host and of the guest. */
 export const LIBRARY = [
-  'addon', 'async', 'containers', 'device_memory', 'diagnostics', 'errors', 'frame_vector', 'inspect', 'memlock', 'pinnable_memory', 'uapi', 'userptr_queue', 'v4l2',
+  'addon', 'async', 'containers', 'device_memory', 'diagnostics', 'errors', 'frame_vector', 'inspect', 'lifetimes', 'lost_descriptor', 'memlock', 'no_memory', 'options',
+  'pinnable_memory', 'uapi', 'userptr_queue', 'v4l2',
 ];
 
 /** About the documentation and the benchmark's arithmetic, which one kernel answers for all. */

@@ -37,7 +37,7 @@ async function main() {
   // It may share its first and last page with other memory, which a device would see.
   const vector = FrameVector.pin(bytes, {write: true, unaligned: true});
   try {
-    console.log(`pinned: ${vector.length} frames from byte ${vector.offset} of the first`);
+    console.log(`pinned: ${vector.frames} frames from byte ${vector.offset} of the first`);
     const text = Buffer.from('from the device');
     vector.write(0, text);
     worker.postMessage(text.length);

@@ -41,7 +41,7 @@ try {
   console.log(`frames: ${FRAMES}; different ones: ${sums.size}`);
   for (const [index, {vector, counts}] of buffers) {
     const same = vector.extents({pfns: false}).counts.join() === counts;
-    console.log(`buffer ${index}: ${vector.length} page frames, ${same ? 'as before' : 'MOVED'}`);
+    console.log(`buffer ${index}: ${vector.frames} page frames, ${same ? 'as before' : 'MOVED'}`);
   }
 } finally {
   // Whatever has ended the loop, the device has no memory of this process any more.

@@ -36,7 +36,7 @@ console.log(`32 bits at 0x10: 0x${memory.readUint32(0x10).toString(16)}`);
 
 const vector = FrameVector.pin(memory, {write: true});
 const {pfns, counts} = vector.extents();
-console.log(`kind ${vector.kind}: ${vector.length} frames in ${counts.length} ${counts.length === 1 ? 'run' : 'runs'}`);
+console.log(`kind ${vector.kind}: ${vector.frames} frames in ${counts.length} ${counts.length === 1 ? 'run' : 'runs'}`);
 console.log(`first frame: 0x${pfns[0]?.toString(16)}`);
 console.log(`stale: ${vector.stale}`);
 

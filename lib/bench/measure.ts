@@ -1,5 +1,6 @@
 /** The library's half of the benchmark: how long a call of one's own takes, and one against another. */
-import {invalidArgType, outOfRange, requireObject} from '../errors.js';
+import {invalidArgType, outOfRange} from '../errors.js';
+import {checkOptions, type OptionNames} from '../options.js';
 import type {Distribution, Phase} from './result.js';
 import {now, PhaseRecorder, SLICE_CALLS} from './samples.js';
 import {medianOf, pairedRatio, type PairedRatio} from './statistics.js';
@@ -41,6 +42,9 @@ export interface Race {
   /** Of each but the first over the first, round by round. */
   readonly ratios: readonly (PairedRatio & {readonly over: string; readonly under: string})[];
 }
+
+const MEASURE_OPTIONS: OptionNames<MeasureOptions> = {durationMs: true, warmupMs: true, rounds: true, after: true};
+const ENTRANT_FIELDS: OptionNames<Entrant> = {name: true, call: true, after: true};
 
 /** `after`, where there is none. */
 const nothing = (): void => undefined;
@@ -92,7 +96,7 @@ class Lane {
  * @throws TypeError, RangeError - wrong arguments
  */
 export function measure(name: string, call: () => unknown, options: MeasureOptions = {}): Measurement {
-  requireObject('options', options);
+  checkOptions(options, MEASURE_OPTIONS);
   const [measurement] = race([{name, call, after: options.after}], options).measurements;
   if (measurement === undefined) throw outOfRange('entrants.length', '>= 1', 0);
   return measurement;
@@ -105,7 +109,7 @@ export function measure(name: string, call: () => unknown, options: MeasureOptio
  * @throws TypeError, RangeError - wrong arguments
  */
 export function race(entrants: readonly Entrant[], options: MeasureOptions = {}): Race {
-  requireObject('options', options);
+  checkOptions(options, MEASURE_OPTIONS);
   requireArray('entrants', entrants);
   if (entrants.length === 0) throw outOfRange('entrants.length', '>= 1', 0);
   const {durationMs = 1000, warmupMs = 100, rounds = 20} = options;
@@ -114,7 +118,9 @@ export function race(entrants: readonly Entrant[], options: MeasureOptions = {})
   requireNumber('rounds', rounds, 5);
   if (!Number.isInteger(rounds)) throw outOfRange('options.rounds', 'an integer', rounds);
 
-  const lanes = entrants.map(({name, call, after}) => {
+  const lanes = entrants.map((entrant, i) => {
+    checkOptions(entrant, ENTRANT_FIELDS, `entrants[${i}]`);
+    const {name, call, after} = entrant;
     if (typeof name !== 'string') throw invalidArgType('name', 'of type string', name);
     if (typeof call !== 'function') throw invalidArgType('call', 'of type function', call);
     if (after !== undefined && typeof after !== 'function') throw invalidArgType('after', 'of type function', after);

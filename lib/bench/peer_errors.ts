@@ -1,6 +1,7 @@
 /** What is said of a peer that this kernel lacks, or that fails while it is measured. */
 import {getSystemErrorMap} from 'node:util';
-import {errnoName, FrameVectorError} from '../errors.js';
+import {errnoName} from '../errno.js';
+import {FrameVectorError} from '../errors.js';
 
 /** In words: `ENODEV (no such device)`. */
 function errnoInWords(errno: number): string {

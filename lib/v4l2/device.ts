@@ -1,13 +1,13 @@
 import {setTimeout} from 'node:timers/promises';
 import {inspect} from 'node:util';
-import {addon, REFUSED_CLOSED, REFUSED_EMPTY, REFUSED_FOREIGN, REFUSED_UNALIGNED} from '../addon.js';
-import {containerOf, viewOf, withoutBytes, type PinTarget} from '../containers.js';
-import {containerRefused, invalidArgType, outOfRange, requireObject, unaligned, unexpected} from '../errors.js';
-import {enabled} from '../pin_options.js';
+import {addon, REFUSED_CLOSED, REFUSED_EMPTY, REFUSED_FOREIGN, REFUSED_LOST, REFUSED_UNALIGNED} from '../addon.js';
+import {lookAt, withoutBytes, type PinTarget} from '../containers.js';
+import {containerRefused, descriptorLost, invalidArgType, outOfRange, unaligned, unexpected} from '../errors.js';
+import {checkOptions, enabled, type OptionNames} from '../options.js';
 import {noVideoQueue, queueClosed, queueFailed, v4l2Failed, type V4l2Method} from './errors.js';
 import * as native from './native.js';
 import {field, setField, v4l2} from './native.js';
-import {planesOf, streamOf, wholeNumber, type BufferQueue, type DequeuedBuffer, type Direction, type Frame, type QbufOptions, type StreamOptions} from './stream.js';
+import {planesOf, QBUF_OPTIONS, streamOf, wholeNumber, type BufferQueue, type DequeuedBuffer, type Direction, type Frame, type QbufOptions, type StreamOptions} from './stream.js';
 
 /** Options of {@link V4l2Device.open}. */
 export interface V4l2OpenOptions {
@@ -18,12 +18,17 @@ export interface V4l2OpenOptions {
 /** Options of {@link V4l2Device.qbuf}. */
 export interface V4l2QbufOptions extends QbufOptions {
   /**
-   * `false`: let PinnableMemory be closed while it is queued, which is wrong, and which is how to see
-   * what a driver makes of it: it has pinned the frames, and fills them although no one can see them.
-   * Default: `true`, and close() says EBUSY.
+   * `false`: close() of PinnableMemory unmaps it although the driver has it. That is wrong on purpose, to
+   * test what a driver does then: it has pinned the frames, and fills them although no one can see them;
+   * and if new memory of the same address and length is queued there, it goes on filling the old frames.
+   * Default: `true`: closed memory stays mapped until other memory is queued there, reqbufs() or close().
    */
   readonly hold?: boolean | undefined;
 }
+
+const OPEN_OPTIONS: OptionNames<V4l2OpenOptions> = {direction: true};
+const V4L2_QBUF_OPTIONS: OptionNames<V4l2QbufOptions> = {...QBUF_OPTIONS, hold: true};
+const FORMAT_FIELDS: OptionNames<V4l2FormatRequest> = {width: true, height: true, fourcc: true};
 
 /** A format that a device can do, as {@link V4l2Device.formats} tells. */
 export interface V4l2FormatDescription {
@@ -96,8 +101,13 @@ export class V4l2Device implements BufferQueue, Disposable {
   readonly #type: number;
   #planeBytes: readonly number[] = [];
   #count = 0;
-  /** What is queued, by index: kept from being collected until it is handed back. */
-  #queued: (readonly PinTarget[] | undefined)[] = [];
+  /** Which buffers the device has. */
+  #queued: boolean[] = [];
+  /**
+   * The memory of each buffer. The driver keeps its pins after dqbuf() and streamoff(), so until other
+   * memory is queued there, reqbufs() or close() it is kept from being collected.
+   */
+  #kept: (readonly PinTarget[] | undefined)[] = [];
   #waiter: Waiter | undefined;
 
   /**
@@ -109,7 +119,7 @@ export class V4l2Device implements BufferQueue, Disposable {
    */
   static open(path: string, options: V4l2OpenOptions = {}): V4l2Device {
     if (typeof path !== 'string') throw invalidArgType('path', 'of type string', path);
-    requireObject('options', options);
+    checkOptions(options, OPEN_OPTIONS);
     const {direction} = options;
     if (direction !== undefined && !['capture', 'output'].includes(direction)) {
       throw invalidArgType('options.direction', "'capture' or 'output'", direction);
@@ -187,7 +197,7 @@ export class V4l2Device implements BufferQueue, Disposable {
    * @throws FrameVectorError `EBUSY` - there are buffers; `EINVAL`; `ENODEV`; `ERR_FRAMEVEC_CLOSED`
    */
   setFormat(wanted: V4l2FormatRequest): V4l2Format {
-    requireObject('wanted', wanted);
+    checkOptions(wanted, FORMAT_FIELDS, 'wanted');
     const present = this.format();
     setField(native.FIELD_WIDTH, wholeNumber('wanted.width', wanted.width ?? present.width, 2 ** 31));
     setField(native.FIELD_HEIGHT, wholeNumber('wanted.height', wanted.height ?? present.height, 2 ** 31));
@@ -229,13 +239,22 @@ export class V4l2Device implements BufferQueue, Disposable {
     if (made < 0) throw this.#failed('reqbufs', made);
     this.#count = made;
     this.#queued = [];
-    this.format();
+    this.#kept = [];
+    try {
+      this.format();
+    } catch (error) {
+      // What they need is unknown, so there shall be none.
+      v4l2.requestBuffers(this.#handle, this.#type, 0);
+      this.#count = 0;
+      throw error;
+    }
     return made;
   }
 
   /**
    * Gives the device a buffer (VIDIOC_QBUF): it pins the memory, unless the buffer had the same
-   * address and length the last time.
+   * address and length the last time. The memory is kept mapped, closed or not, until other memory is
+   * queued there, reqbufs() or close(): until then the driver uses its frames.
    *
    * @param memory - of a multi-planar format a list: one a plane
    * @throws TypeError, RangeError - a container that may not be pinned, as {@link FrameVector.pin} says;
@@ -245,7 +264,7 @@ export class V4l2Device implements BufferQueue, Disposable {
    */
   qbuf(index: number, memory: PinTarget | readonly PinTarget[], options: V4l2QbufOptions = {}): void {
     wholeNumber('index', index, 2 ** 32 - 1, 0);
-    requireObject('options', options);
+    checkOptions(options, V4L2_QBUF_OPTIONS);
     const targets = planesOf(memory);
     if (targets.length < 1 || targets.length > native.VIDEO_MAX_PLANES) {
       throw outOfRange('memory.length', `>= 1 && <= ${native.VIDEO_MAX_PLANES}`, targets.length);
@@ -253,14 +272,15 @@ export class V4l2Device implements BufferQueue, Disposable {
     let flags = enabled(options.unaligned, 'unaligned') ? native.QUEUE_UNALIGNED : 0;
     if (options.hold !== undefined && !enabled(options.hold, 'hold')) flags |= native.QUEUE_LOOSE;
     const views = targets.map((target, plane) => {
-      const view = viewOf(target);
-      setField(native.FIELD_PLANE_REGION, containerOf(view).region, plane);
+      const {view, container} = lookAt(target);
+      setField(native.FIELD_PLANE_REGION, container.region, plane);
       setField(native.FIELD_PLANE_BYTES_USED, bytesUsed(options, this.direction, view, plane), plane);
       return view;
     });
     const answer = v4l2.queue(this.#handle, this.#type, index, flags, ...views);
+    if (answer >= 0 || field(native.FIELD_TAKEN) === 1) this.#kept[index] = targets;
     if (answer < 0) throw this.#queueFailed(answer, index, views);
-    this.#queued[index] = targets;
+    this.#queued[index] = true;
   }
 
   /**
@@ -287,7 +307,7 @@ export class V4l2Device implements BufferQueue, Disposable {
       if (answer >= 0) return this.#dequeued(answer);
       if (answer !== EAGAIN) throw this.#failed('dqbuf', answer);
       // Once it has had a buffer, poll() would wait for the next one for ever.
-      if (!this.#queued.some(targets => targets !== undefined)) throw this.#failed('poll', EBADF);
+      if (!this.#queued.includes(true)) throw this.#failed('poll', EBADF);
       // To poll() an output device is ready as long as one of its buffers is not queued.
       if (rounds > 0) await setTimeout(1);
       const status = await this.#ready();
@@ -341,8 +361,10 @@ export class V4l2Device implements BufferQueue, Disposable {
     const answer = v4l2.close(this.#handle);
     this.#handle = CLOSED;
     this.#queued = [];
+    this.#kept = [];
     this.#count = 0;
     this.#waiter?.resolve(0);
+    if (answer === REFUSED_LOST) throw descriptorLost('close', 'V4l2Device');
     if (answer < 0) throw unexpected('close', answer);
   }
 
@@ -380,7 +402,7 @@ export class V4l2Device implements BufferQueue, Disposable {
   }
 
   #dequeued(index: number): DequeuedBuffer {
-    this.#queued[index] = undefined;
+    this.#queued[index] = false;
     return {
       index,
       sequence: field(native.FIELD_SEQUENCE),
@@ -407,6 +429,7 @@ export class V4l2Device implements BufferQueue, Disposable {
 
   #failed(method: V4l2Method, answer: number): Error {
     if (answer === REFUSED_CLOSED) return queueClosed('V4l2Device');
+    if (answer === REFUSED_LOST) return descriptorLost(method, 'V4l2Device');
     return answer < -4095 ? unexpected(method, answer) : v4l2Failed(method, answer, this.path);
   }
 
@@ -416,6 +439,8 @@ export class V4l2Device implements BufferQueue, Disposable {
     switch (answer) {
       case REFUSED_CLOSED:
         return this.closed ? queueClosed('V4l2Device') : containerRefused('closed');
+      case REFUSED_LOST:
+        return descriptorLost('qbuf', 'V4l2Device');
       case REFUSED_EMPTY:
         return withoutBytes(views.find(view => view.byteLength === 0) ?? new Uint8Array());
       case REFUSED_FOREIGN:
@@ -431,7 +456,7 @@ export class V4l2Device implements BufferQueue, Disposable {
     return queueFailed(answer, this.path, {
       index,
       count: this.#count,
-      queued: this.#queued[index] !== undefined,
+      queued: this.#queued[index] === true,
       direction: this.direction,
       needed: this.#planeBytes,
       given,

@@ -1,5 +1,6 @@
 /** Every word that is said when a video device, or a queue like one, refuses. */
-import {bytesInWords, errnoName, FrameVectorError} from '../errors.js';
+import {errnoInWords, errnoName, type ErrnoWords} from '../errno.js';
+import {bytesInWords, FrameVectorError} from '../errors.js';
 
 /** What can be asked of a device, and the kernel's name for it. */
 const SYSCALLS = {
@@ -21,7 +22,7 @@ export type V4l2Method = keyof typeof SYSCALLS;
 const NOT_VIDEO = 'it is no video device (V4L2): `v4l2-ctl --list-devices` names those that there are';
 const GONE = 'the device is gone: it was unplugged, or its driver unbound; close() it';
 
-const REASONS: Partial<Record<V4l2Method, Record<string, string>>> = {
+const REASONS: Partial<Record<V4l2Method, ErrnoWords>> = {
   open: {
     ENOENT: 'there is no such file: load the driver (`modprobe vivid` for a virtual one; `framevec vm --with vivid`)',
     EACCES: 'this user may not open it: be in the group video, or root',
@@ -59,7 +60,7 @@ const REASONS: Partial<Record<V4l2Method, Record<string, string>>> = {
 /** A call on a device failed. */
 export function v4l2Failed(method: V4l2Method, errno: number, path: string, why?: string): FrameVectorError {
   const code = errnoName(errno);
-  const words = code === 'ENODEV' && method !== 'open' ? GONE : (why ?? REASONS[method]?.[code] ?? code);
+  const words = code === 'ENODEV' && method !== 'open' ? GONE : (why ?? errnoInWords(errno, REASONS[method]));
   return new FrameVectorError(`${method}: ${path}: ${words}`, {code, errno, syscall: SYSCALLS[method], path});
 }
 
@@ -93,19 +94,18 @@ export function queueFault({index, count, queued, needed, given}: QueueAttempt):
 
 /** QBUF failed. */
 export function queueFailed(errno: number, path: string, attempt: QueueAttempt): FrameVectorError {
-  const code = errnoName(errno);
   const where = attempt.addresses.map(address => `0x${address.toString(16)}`).join(', ');
   const access = attempt.direction === 'capture' ? 'for writing' : 'for reading';
   const pinned =
     `the driver could not pin the memory at ${where} ${access}: it is not mapped (any more), it is mapped without that ` +
     'permission, or it is device memory (VM_IO, VM_PFNMAP), which V4L2 takes no more since December 2022 (commit ' +
     '6647e76ab623); UserptrQueue does';
-  const why: Record<string, string | undefined> = {
+  const why = {
     EFAULT: pinned,
     EINVAL: queueFault(attempt) ?? `refused; if index and length are right, ${pinned}`,
     ENOMEM: 'the kernel has no memory to note the frames',
   };
-  return v4l2Failed('qbuf', errno, `${path}, buffer ${attempt.index}`, why[code] ?? code);
+  return v4l2Failed('qbuf', errno, `${path}, buffer ${attempt.index}`, errnoInWords(errno, why));
 }
 
 /** The device has no queue that this library speaks to. */
@@ -122,9 +122,18 @@ export function queueClosed(what: 'V4l2Device' | 'UserptrQueue'): FrameVectorErr
   return new FrameVectorError(`the ${what} is closed`, {code: 'ERR_FRAMEVEC_CLOSED'});
 }
 
+/** The frames of a buffer are used after their time. */
+export function bufferTaken(index: number): FrameVectorError {
+  return new FrameVectorError(
+    `the access to the frames of buffer ${index} has ended: the device is done with the buffer, its memory was replaced, or streamoff(), ` +
+      'reqbufs() or close() took it back',
+    {code: 'ECANCELED', errno: -125},
+  );
+}
+
 /** A queue of framevec's own refuses, with the errno that V4L2 has for it. */
 export function userptrRefused(method: 'reqbufs' | 'qbuf' | 'dqbuf' | 'streamon' | 'next', code: string, errno: number, why?: string): FrameVectorError {
-  const words = why ?? (method === 'next' ? undefined : REASONS[method]?.[code]) ?? code;
+  const words = why ?? (method === 'next' ? undefined : REASONS[method]?.[code]) ?? errnoInWords(errno);
   return new FrameVectorError(`${method}: ${words}`, {code, errno});
 }
 

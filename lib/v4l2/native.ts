@@ -15,12 +15,14 @@ export const FIELD_DENOMINATOR = 9;
 export const FIELD_SEQUENCE = 10;
 export const FIELD_TIMESTAMP_US = 11;
 export const FIELD_PLANES = 12;
+/** After a `queue` that failed: 1 if the driver has pinned the memory all the same. */
+export const FIELD_TAKEN = 13;
 /** The first of those that are there for each plane, {@link PLANE_FIELDS} apart. */
-export const FIELD_PLANE_BYTES = 13;
-export const FIELD_PLANE_STRIDE = 14;
-export const FIELD_PLANE_BYTES_USED = 15;
-export const FIELD_PLANE_ADDRESS = 16;
-export const FIELD_PLANE_REGION = 17;
+export const FIELD_PLANE_BYTES = 14;
+export const FIELD_PLANE_STRIDE = 15;
+export const FIELD_PLANE_BYTES_USED = 16;
+export const FIELD_PLANE_ADDRESS = 17;
+export const FIELD_PLANE_REGION = 18;
 
 export const PLANE_FIELDS = 5;
 

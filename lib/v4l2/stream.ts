@@ -1,6 +1,7 @@
 /** What every queue of buffers has in common, be it a video device's or framevec's own, and the loop over its frames. */
-import {viewOf, type PinTarget} from '../containers.js';
-import {invalidArgType, outOfRange, requireObject} from '../errors.js';
+import {bytesOf, lookAt, type PinTarget} from '../containers.js';
+import {invalidArgType, outOfRange} from '../errors.js';
+import {checkOptions, type OptionNames} from '../options.js';
 import {PinnableMemory} from '../pinnable_memory.js';
 import {VIDEO_MAX_FRAME} from './native.js';
 
@@ -14,6 +15,9 @@ export interface QbufOptions {
   /** The memory may share its first and last page with other memory, which the device would see. */
   readonly unaligned?: boolean | undefined;
 }
+
+/** The names of {@link QbufOptions}. */
+export const QBUF_OPTIONS: OptionNames<QbufOptions> = {bytesUsed: true, unaligned: true};
 
 /** A buffer that the device has done with. */
 export interface DequeuedBuffer {
@@ -66,6 +70,8 @@ export interface StreamOptions extends Omit<QbufOptions, 'bytesUsed'> {
   readonly memory?: ((bytes: number, index: number, plane: number) => PinTarget) | undefined;
 }
 
+const STREAM_OPTIONS: OptionNames<StreamOptions> = {buffers: true, frames: true, memory: true, unaligned: true};
+
 /** A plane of a frame. */
 export interface FramePlane {
   /** With `'capture'` the picture's bytes; with `'output'` all of the memory, to be filled. */
@@ -104,7 +110,7 @@ const now = (): bigint => process.hrtime.bigint();
  * device when the next frame is asked for, so a slow loop slows the device down: back pressure.
  */
 export async function* streamOf(queue: BufferQueue, options: StreamOptions = {}): AsyncGenerator<Frame, void, undefined> {
-  requireObject('options', options);
+  checkOptions(options, STREAM_OPTIONS);
   const {unaligned, memory} = options;
   const wanted = wholeNumber('options.buffers', options.buffers ?? 4, VIDEO_MAX_FRAME);
   const frames = options.frames === undefined ? Infinity : wholeNumber('options.frames', options.frames, Number.MAX_SAFE_INTEGER);
@@ -130,7 +136,7 @@ export async function* streamOf(queue: BufferQueue, options: StreamOptions = {})
         owned.push(own);
         return own;
       });
-      buffers.push({targets, bytes: targets.map(bytesOf), qbufNs: 0});
+      buffers.push({targets, bytes: targets.map(target => bytesOf(lookAt(target).view)), qbufNs: 0});
       if (!output) give(index);
     }
     if (!output) queue.streamon();
@@ -173,12 +179,6 @@ function release(queue: BufferQueue, owned: readonly PinnableMemory[], failed: b
   } finally {
     for (const memory of owned) memory.close();
   }
-}
-
-/** All bytes of a target. */
-export function bytesOf(target: PinTarget): Uint8Array {
-  const view = viewOf(target);
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** The planes of a buffer: one target stands for a list of one. */

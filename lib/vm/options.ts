@@ -1,5 +1,6 @@
 /** What a run can be asked for. */
 import type {Writable} from 'node:stream';
+import type {OptionNames} from '../options.js';
 import type {Accel} from './accel.js';
 import type {Finding} from './log-scan.js';
 
@@ -51,6 +52,13 @@ export interface VmOptions extends SetupOptions {
   /** Give the command a terminal: that of this process. */
   terminal?: boolean | undefined;
 }
+
+/** The names of {@link VmOptions}. */
+export const VM_OPTIONS: OptionNames<VmOptions> = {
+  kernel: true, modules: true, module: true, install: true, refresh: true, progress: true, command: true, directory: true, memory: true,
+  cpus: true, timeout: true, qemu: true, append: true, moduleParameters: true, with: true, env: true, icount: true, out: true, log: true,
+  stdout: true, stderr: true, terminal: true, signal: true,
+};
 
 export type Ending = 'command' | 'kernel-complained' | 'guest-died' | 'qemu-died' | 'module-not-loaded' | 'time-limit' | 'interrupted';
 

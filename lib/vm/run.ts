@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {copyFileSync, existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {checkOptions} from '../options.js';
 import {Cache, cacheDirectory, isHiddenInGuest} from './cache.js';
 import {knownFrequency, noteFrequency} from './clock.js';
 import {EndMark} from './end-mark.js';
@@ -11,7 +12,7 @@ import {BOOT_FAILED, FILES, commandScript, guestEnvironment, initScript, type Te
 import {headline, scanLog, withoutStamp, type Finding} from './log-scan.js';
 import {QemuProcess, passOn, type QemuEnd} from './machine.js';
 import {checkParameters} from './module.js';
-import {DEFAULTS, type Ending, type VmOptions, type VmResult} from './options.js';
+import {DEFAULTS, VM_OPTIONS, type Ending, type VmOptions, type VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
 import {requireDirectory, requireFile} from './outputs.js';
 import {endRun, newRun, noteUses, type RunDirectory} from './runs.js';
@@ -28,6 +29,7 @@ const LAST_OUTPUT_MS = 2000;
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 export async function runVm(options: VmOptions): Promise<VmResult> {
+  checkOptions(options, VM_OPTIONS);
   if (options.command.length === 0) {
     throw new VmError('there is no command to run; it stands after --');
   }

@@ -17,7 +17,7 @@ test.serial('pinAsync() pins what pin() would, and tells as much', async t => {
   using memory = FrameVector.alloc(64 * pageSize + 100, {hugepages: false});
   using vector = FrameVector.create(65);
   t.is(await vector.pinAsync(memory, {write: true, timing: true}), 65);
-  t.like(vector, {kind: 'pages', length: 65, offset: 0, byteLength: memory.byteLength, stopped: undefined});
+  t.like(vector, {kind: 'pages', frames: 65, offset: 0, byteLength: memory.byteLength, stopped: undefined});
   t.deepEqual([...vector.pfns()], pagemap(BigInt(vector.address), 65));
   t.true((vector.timing?.callNs ?? 0) >= (vector.timing?.gupNs ?? Infinity));
   t.is(statusFrames('VmPin'), 65);
@@ -36,12 +36,12 @@ test.serial('what pin() throws, pinAsync() rejects with, and the vector is free 
   t.like(forced, {reason: 'force', asked: {bytes: pageSize, frames: 1, write: false}});
   t.is(vector.pin(memory.bytes.subarray(0, pageSize)), 1);
   await t.throwsAsync(vector.pinAsync(memory.bytes.subarray(0, pageSize)), {instanceOf: FrameVectorError, code: 'EBUSY', message: /holds 1 frame already/});
-  t.is(vector.length, 1, 'it holds what it held');
+  t.is(vector.frames, 1, 'it holds what it held');
   vector.close();
   await t.throwsAsync(vector.pinAsync(memory), {code: 'ERR_FRAMEVEC_CLOSED'});
 });
 
-test.serial('until it settles, the vector says EBUSY to everything, and its memory does not close', async t => {
+test.serial('until it settles, every call on the vector but close() fails with EBUSY, and its memory stays mapped', async t => {
   using memory = FrameVector.alloc(64 * MEBIBYTE, {hugepages: false});
   using vector = FrameVector.create(64 * MEBIBYTE / pageSize);
   const pinning = vector.pinAsync(memory, {write: true});
@@ -57,15 +57,10 @@ test.serial('until it settles, the vector says EBUSY to everything, and its memo
     () => {
       vector.toPfns();
     },
-    () => {
-      vector.close();
-    },
   ];
   for (const call of calls) t.throws(call, {instanceOf: FrameVectorError, code: 'EBUSY', message: /pinAsync\(\) of this vector has not settled/}, String(call));
   await t.throwsAsync(vector.pinAsync(memory), {code: 'EBUSY'});
-  t.throws(() => {
-    memory.close();
-  }, {code: 'EBUSY'});
+  memory.close();
   t.false(vector.closed);
   t.is(await pinning, vector.capacity);
   t.is(vector.unpin(), vector.capacity);
@@ -79,7 +74,7 @@ test.serial('ten at once are all pinned, each its own memory', async t => {
   const frames = await Promise.all(jobs.map(({memory, vector}) => vector.pinAsync(memory, {write: true})));
   t.deepEqual(frames, jobs.map(({vector}) => vector.capacity));
   for (const {memory, vector} of jobs) {
-    t.deepEqual([...vector.pfns()], pagemap(BigInt(vector.address), vector.length));
+    t.deepEqual([...vector.pfns()], pagemap(BigInt(vector.address), vector.frames));
     vector.close();
     memory.close();
   }
@@ -98,7 +93,7 @@ test.serial('one that waits for its turn is given up without pinning, at once', 
   controller.abort();
   await waiting;
   t.deepEqual(settled, ['AbortError'], 'it is given up before those that are being made are through');
-  t.is(third.length, 0);
+  t.is(third.frames, 0);
   t.is(third.stat().frames, 0);
   await Promise.all(running);
   t.is(third.pin(memory), third.capacity, 'it is free again');
@@ -113,7 +108,7 @@ test.serial('one that is being made is undone, and rejects with the signal\'s re
   const reason = new Error('not needed any more');
   controller.abort(reason);
   t.is(await t.throwsAsync(pinning), reason);
-  t.is(vector.length, 0);
+  t.is(vector.frames, 0);
   t.is(vector.stat().frames, 0);
   t.is(statusFrames('VmPin'), 0);
   // A DOMException, which AVA does not take for an error.

@@ -138,7 +138,7 @@ test.serial('measure() and race() time a driver\'s own calls', t => {
   const options = {durationMs: 50, warmupMs: 5, rounds: 5};
   const pin = bench.measure('pin', () => vector.pin(memory, {write: true}), {...options, after: () => vector.unpin()});
   t.true(pin.count >= 5 && pin.p50 > 0);
-  t.is(vector.length, 0);
+  t.is(vector.frames, 0);
   t.is(statusFrames('VmPin'), 0);
   const {ratios} = bench.race([
     {name: 'stat', call: () => vector.stat()},

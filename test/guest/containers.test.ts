@@ -71,7 +71,7 @@ for (const [words, detach] of Object.entries(detachments)) {
       t.true(strictRefuses(), 'then strict has to refuse it, and unpin to warn');
       return;
     }
-    t.deepEqual(pagemap(page, vector.length), before, 'the frames are still what is behind it');
+    t.deepEqual(pagemap(page, vector.frames), before, 'the frames are still what is behind it');
   });
 
   test.serial(`owned memory that is pinned stays mapped through ${words}, whoever holds it then`, async t => {
@@ -81,9 +81,8 @@ for (const [words, detach] of Object.entries(detachments)) {
     const before = frames(vector);
     await attempt(detach, memory.buffer);
     t.deepEqual(pagemap(BigInt(vector.address), 8), before);
-    t.throws(() => {
-      memory.close();
-    }, {code: 'EBUSY'});
+    memory.close();
+    t.deepEqual(pagemap(BigInt(vector.address), 8), before, 'closed, too');
     vector.close();
   });
 }
@@ -98,7 +97,7 @@ test('a SharedArrayBuffer, a view of it, and a WebAssembly.Memory are pinned whe
   ];
   for (const [name, target, count] of targets) {
     using vector = FrameVector.pin(target, {write: true});
-    t.is(vector.length, count, name);
+    t.is(vector.frames, count, name);
     t.deepEqual(frames(vector), pagemap(BigInt(vector.address), count), name);
     t.is(statusFrames('VmPin'), count, name);
   }
@@ -111,7 +110,7 @@ test('a WebAssembly.Memory may grow while it is pinned: the frames stay where th
   wasm.grow(1);
   t.deepEqual(pagemap(BigInt(vector.address), 16), before);
   using again = FrameVector.pin(wasm, {write: true});
-  t.is(again.length, 32);
+  t.is(again.frames, 32);
   t.deepEqual(frames(again).slice(0, 16), before);
 });
 

@@ -94,8 +94,8 @@ test.serial('a worker that is terminated with frames pinned gives them back', as
   const worker = new Worker(`
     import(${JSON.stringify(library)}).then(({FrameVector}) => {
       const vector = FrameVector.pin(FrameVector.alloc(256 * 4096), {write: true});
-      require('node:worker_threads').parentPort.postMessage(vector.length);
-      setInterval(() => vector.length, 1000);
+      require('node:worker_threads').parentPort.postMessage(vector.frames);
+      setInterval(() => vector.frames, 1000);
     });
   `, {eval: true});
   const [length] = (await once(worker, 'message')) as [number];

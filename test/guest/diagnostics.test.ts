@@ -99,7 +99,7 @@ test.serial('a listener may use the vector that it is told of', t => {
   diagnostics.subscribe('framevec:unpin', again);
   vector.pin(memory);
   t.is(vector.unpin(), 2);
-  t.is(vector.length, 1);
+  t.is(vector.frames, 1);
   t.is(vector.stat().frames, 1);
 });
 

@@ -43,14 +43,14 @@ test.serial('what is pinned is what pagemap shows, and every property tells the 
   t.is(vector.pin(memory, {write: true}), 64);
   t.deepEqual([...vector.pfns()], pagemap(BigInt(vector.address), 64));
   t.is(statusFrames('VmPin'), 64);
-  const {kind, capacity, length, offset, byteLength} = vector;
-  t.deepEqual(vector.stat(), {kind, capacity, frames: length, offset, byteLength, write: true, gotRef: true, stale: false});
+  const {kind, capacity, frames, offset, byteLength} = vector;
+  t.deepEqual(vector.stat(), {kind, capacity, frames, offset, byteLength, write: true, gotRef: true, stale: false});
   t.is(byteLength, memory.byteLength);
   t.regex(readFileSync(`/proc/self/fdinfo/${vector.fd}`, 'utf8'), /framevec-frames:\s+64\n/);
   t.regex(inspect(vector), /^FrameVector \{[^]*kind: 'pages',[^]*frames: 64/);
   t.is(vector.unpin(), 64);
   t.deepEqual(vector.stat(), {kind: 'none', capacity: 64, frames: 0, offset: 0, byteLength: 0, write: false, gotRef: false, stale: false});
-  t.is(vector.length, 0);
+  t.is(vector.frames, 0);
   t.is(vector.byteLength, 0);
 });
 
@@ -88,7 +88,7 @@ test.serial('a write through the view is seen in the pinned frame: it is still t
   using vector = FrameVector.pin(bytes, {write: true, unaligned: true});
   const before = [...vector.pfns()];
   bytes.fill(9);
-  t.deepEqual(pagemap(BigInt(vector.address - vector.offset), vector.length), before);
+  t.deepEqual(pagemap(BigInt(vector.address - vector.offset), vector.frames), before);
 });
 
 test.serial('pfns() fills what it is given, from where it is told', t => {
@@ -128,10 +128,10 @@ test.serial('options of a wrong type are TypeErrors, and nothing is pinned', t =
   for (const options of [null, 5, 'write', {write: 1}, {force: 'no'}, {partial: null}, {unaligned: 0}, {timing: {}}, {strict: 1}]) {
     t.throws(() => vector.pin(memory, options as PinOptions), {instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE'}, inspect(options));
   }
-  t.is(vector.length, 0);
+  t.is(vector.frames, 0);
   vector.pin(memory);
   t.throws(() => vector.unpin({timing: 1} as never), {code: 'ERR_INVALID_ARG_TYPE'});
-  t.is(vector.length, 1);
+  t.is(vector.frames, 1);
 });
 
 test.serial('what the kernel refuses has its errno, its reason and its remedy', t => {
@@ -143,7 +143,7 @@ test.serial('what the kernel refuses has its errno, its reason and its remedy', 
   t.like(forced, {reason: 'force', syscall: 'ioctl(FRAMEVEC_IOC_PIN)', errno: -1});
   vector.pin(memory.bytes.subarray(pageSize));
   t.throws(() => vector.pin(memory.bytes.subarray(pageSize)), {code: 'EBUSY', message: /holds 3 frames already/});
-  t.is(vector.length, 3);
+  t.is(vector.frames, 3);
   t.throws(() => FrameVector.create(info().maxFrames + 1), {instanceOf: RangeError, message: new RegExp(`<= ${info().maxFrames}`)});
 });
 
@@ -154,7 +154,7 @@ test.serial('a closed vector says so, and a second close() does nothing', t => {
   vector.close();
   vector.close();
   t.true(vector.closed);
-  t.is(vector.length, 0);
+  t.is(vector.frames, 0);
   t.is(framesPinned(), 0);
   for (const use of [() => vector.pin(memory), () => vector.unpin(), () => vector.pfns(), () => vector.stat(), () => vector.fd]) {
     t.throws(use, {instanceOf: FrameVectorError, code: 'ERR_FRAMEVEC_CLOSED'});
@@ -162,14 +162,8 @@ test.serial('a closed vector says so, and a second close() does nothing', t => {
   t.is(inspect(vector), 'FrameVector {closed}');
 });
 
-test.serial('memory is not closed while it is pinned, and is after', t => {
+test.serial('closed memory is not pinned again, by itself or by a view', t => {
   const memory = FrameVector.alloc(10 * pageSize);
-  const vector = FrameVector.pin(memory.bytes.subarray(0, pageSize));
-  t.throws(() => {
-    memory.close();
-  }, {code: 'EBUSY', message: /unpin\(\) or close\(\)/});
-  t.is(memory.bytes.length, 10 * pageSize);
-  vector.close();
   memory.close();
   t.throws(() => FrameVector.pin(memory), {instanceOf: TypeError, code: 'ERR_FRAMEVEC_CLOSED'});
   t.throws(() => FrameVector.pin(memory.bytes), {instanceOf: TypeError, code: 'ERR_FRAMEVEC_DETACHED'});
@@ -296,9 +290,10 @@ test.serial('a thousand pins and unpins of a reused vector leave no garbage', t 
   using memory = FrameVector.alloc(pageSize);
   using vector = FrameVector.create(1);
   const options = {write: true, timing: true};
+  const unpinOptions = {timing: true};
   const pair = (): void => {
     vector.pin(memory, options);
-    vector.unpin(options);
+    vector.unpin(unpinOptions);
   };
   const grown = Array.from({length: 6}, () => {
     const before = process.memoryUsage().heapUsed;

@@ -34,15 +34,15 @@ switch (what) {
   case 'throw': {
     const memory = FrameVector.alloc(256 * PAGE);
     const vector = FrameVector.pin(memory, {write: true});
-    say(vector.length);
+    say(vector.frames);
     if (what === 'exit') process.exit(0);
     if (what === 'throw') throw new Error('on purpose');
-    setInterval(() => vector.length, 1000);
+    setInterval(() => vector.frames, 1000);
     break;
   }
   case 'end':
     // Neither unpinned nor closed: the event loop just runs out.
-    say(FrameVector.pin(FrameVector.alloc(256 * PAGE)).length);
+    say(FrameVector.pin(FrameVector.alloc(256 * PAGE)).frames);
     break;
   case 'pin-for-long': {
     // First touch and pin of a lot, once: until it is said to be over, a signal comes in the pin.

@@ -59,7 +59,7 @@ test.serial('what the kernel refuses is said on stderr, and the status is 1', t 
   const missing = framevec('--backing', 'file:/no/such/file');
   t.is(missing.status, 1);
   t.is(missing.stdout, '');
-  t.is(missing.stderr, 'framevec: map: /no/such/file: there is no such file\n');
+  t.is(missing.stderr, 'framevec: map: /no/such/file: there is no such file (ENOENT)\n');
   const beyond = framevec('--backing', 'device:/dev/framevec', '--offset', '1G', '--json');
   t.is(beyond.status, 1);
   t.regex(beyond.stderr, /^framevec: The value of "options.offset" is out of range/);

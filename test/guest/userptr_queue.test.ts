@@ -2,7 +2,7 @@
 import {inspect} from 'node:util';
 import test from 'ava';
 import {
-  DeviceMemory, FrameVector, FrameVectorError, UserptrQueue, type BufferQueue, type DeviceWork, type PinnableMemory, type PinTarget,
+  DeviceMemory, FrameVector, FrameVectorError, UserptrQueue, type BufferQueue, type DeviceWork, type FrameAccess, type PinnableMemory, type PinTarget,
 } from '../../lib/index.js';
 import {endsBalanced, framesPinned, pagemap} from './oracles.js';
 import {PAGE, PROT, SYS, must, raw} from './raw.js';
@@ -183,9 +183,6 @@ test.serial('memory that can\'t be pinned is refused, and the buffer keeps nothi
   refused([good, bad.bytes.subarray(1)], 'EINVAL');
   must(SYS.mprotect, raw.address(bad.bytes), PAGE, PROT.READ | PROT.WRITE);
   queue.qbuf(0, [good, bad]);
-  t.throws(() => {
-    good.close();
-  }, {code: 'EBUSY'});
   t.is(framesPinned(), 2);
 });
 
@@ -194,14 +191,14 @@ test.serial('who waits is woken by process(), by streamoff() and by close(); a d
   using memory = FrameVector.alloc(PAGE);
   queue.reqbufs(1);
   queue.streamon();
-  t.false(queue.process(counting), 'nothing is queued');
+  t.false(await queue.process(counting), 'nothing is queued');
   const first = queue.next();
   queue.qbuf(0, memory);
-  t.true(queue.process(counting));
+  t.true(await queue.process(counting));
   t.is((await first).index, 0);
   t.is(memory.bytes[PAGE - 1], 1);
   queue.qbuf(0, memory);
-  t.throws(() => queue.process(() => {
+  await t.throwsAsync(queue.process(() => {
     throw new Error('no signal');
   }), {message: 'no signal'});
   t.like(queue.dqbuf(), {error: true, sequence: 1});
@@ -212,6 +209,174 @@ test.serial('who waits is woken by process(), by streamoff() and by close(); a d
   const closed = queue.next();
   queue.close();
   await t.throwsAsync(closed, {code: 'ERR_FRAMEVEC_CLOSED'});
+  t.is(framesPinned(), 0);
+});
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+test.serial('an asynchronous device is awaited: the buffer comes back when it is through, with what it wrote', async t => {
+  using memory = FrameVector.alloc(PAGE);
+  using queue = UserptrQueue.create({
+    planeBytes: PAGE,
+    async device({vectors}) {
+      await pause(30);
+      vectors[0]?.write(0, Buffer.from('late'));
+    },
+  });
+  queue.reqbufs(1);
+  queue.qbuf(0, memory);
+  queue.streamon();
+  t.like(await queue.next(), {index: 0, error: false});
+  t.is(Buffer.from(memory.bytes.subarray(0, 4)).toString(), 'late');
+});
+
+test.serial('what an asynchronous device rejects with is thrown by next(), and the buffer says error', async t => {
+  using memory = FrameVector.alloc(PAGE);
+  using queue = UserptrQueue.create({
+    planeBytes: PAGE,
+    async device() {
+      await pause(10);
+      throw new Error('device failed');
+    },
+  });
+  queue.reqbufs(1);
+  queue.qbuf(0, memory);
+  queue.streamon();
+  await t.throwsAsync(queue.next(), {message: 'device failed'});
+  t.like(queue.dqbuf(), {index: 0, error: true});
+});
+
+test.serial('an asynchronous device works on one buffer at a time, whoever waits', async t => {
+  const memories = [0, 1, 2].map(() => FrameVector.alloc(PAGE));
+  let working = 0;
+  let most = 0;
+  using queue = UserptrQueue.create({
+    planeBytes: PAGE,
+    async device() {
+      most = Math.max(most, ++working);
+      await pause(10);
+      working--;
+    },
+  });
+  queue.reqbufs(3);
+  memories.forEach((memory, index) => {
+    queue.qbuf(index, memory);
+  });
+  queue.streamon();
+  const done = await Promise.all([queue.next(), queue.next(), queue.next()]);
+  t.deepEqual(done.map(({index}) => index).sort(), [0, 1, 2]);
+  t.is(most, 1);
+  queue.close();
+  for (const memory of memories) memory.close();
+});
+
+test.serial('streamoff(), reqbufs() or close() within the work leave no ghost of the buffer', async t => {
+  using memory = FrameVector.alloc(PAGE);
+  for (const asynchronous of [false, true]) {
+    using queue = UserptrQueue.create({planeBytes: PAGE});
+    queue.reqbufs(2);
+    const within = async (act: () => void): Promise<void> => {
+      await queue.process(asynchronous
+        ? async () => {
+          await pause(1);
+          act();
+        }
+        : act);
+    };
+    queue.qbuf(0, memory);
+    queue.streamon();
+    await within(() => {
+      queue.streamoff();
+    });
+    t.notThrows(() => {
+      queue.qbuf(0, memory);
+    }, 'the buffer was taken back, so it can be queued');
+    queue.streamon();
+    t.throws(() => queue.dqbuf(), {code: 'EAGAIN'});
+    await queue.process(counting);
+    t.is(queue.dqbuf().index, 0);
+
+    queue.qbuf(1, memory);
+    await within(() => {
+      queue.streamoff();
+      queue.reqbufs(1);
+    });
+    queue.qbuf(0, memory);
+    queue.streamon();
+    t.throws(() => queue.dqbuf(), {code: 'EAGAIN'}, 'buffer 1 is gone');
+    await within(() => {
+      queue.close();
+    });
+    t.throws(() => queue.dqbuf(), {code: 'ERR_FRAMEVEC_CLOSED'});
+  }
+  t.is(framesPinned(), 0);
+});
+
+test.serial('a buffer that is taken back and queued again while the old work goes on is not handed back by that', async t => {
+  using one = FrameVector.alloc(PAGE);
+  using two = FrameVector.alloc(PAGE);
+  using queue = UserptrQueue.create({planeBytes: PAGE});
+  queue.reqbufs(1);
+  queue.qbuf(0, one);
+  queue.streamon();
+  let go: () => void = () => undefined;
+  const gate = new Promise<void>(resolve => (go = resolve));
+  const old = queue.process(async ({vectors}) => {
+    await gate;
+    vectors[0]?.write(0, Buffer.from('too late'));
+  });
+  queue.streamoff();
+  queue.qbuf(0, two);
+  queue.streamon();
+  go();
+  await t.throwsAsync(old, {instanceOf: FrameVectorError, code: 'ECANCELED', message: /buffer 0 has ended/});
+  t.throws(() => queue.dqbuf(), {code: 'EAGAIN'});
+  t.true([one, two].every(memory => memory.bytes.every(byte => byte === 0)));
+  await queue.process(counting);
+  t.like(queue.dqbuf(), {index: 0, error: false});
+  t.is(two.bytes[0], 1);
+});
+
+test.serial('the work has access to the frames and not to the vector, and only as long as the buffer is the device\'s', async t => {
+  using memory = FrameVector.alloc(PAGE);
+  using queue = UserptrQueue.create({planeBytes: PAGE});
+  queue.reqbufs(1);
+  queue.qbuf(0, memory);
+  queue.streamon();
+  let kept: FrameAccess | undefined;
+  await queue.process(({vectors: [vector]}) => {
+    kept = vector;
+    t.like(vector, {kind: 'pages', frames: 1, offset: 0, byteLength: PAGE, stale: false});
+    t.deepEqual([...(vector?.extents({pfns: false}).counts ?? [])], [1]);
+    for (const name of ['pin', 'pinAsync', 'unpin', 'close', 'toPfns', 'fd', Symbol.dispose]) t.false(name in (vector ?? {}), String(name));
+    vector?.write(0, Buffer.from('in time'));
+  });
+  t.throws(() => kept?.write(0, Buffer.from('too late')), {code: 'ECANCELED'});
+  t.is(Buffer.from(memory.bytes.subarray(0, 7)).toString(), 'in time');
+  t.is(queue.dqbuf().index, 0);
+  queue.qbuf(0, memory);
+  t.is(queue.vectors(0)[0]?.kind, 'pages');
+  t.is(queue.pins, 1);
+});
+
+test.serial('memory that is closed while the queue has it stays mapped, and `await using` waits for the device', async t => {
+  const memory = FrameVector.alloc(PAGE);
+  let through = false;
+  let work: Promise<boolean> | undefined;
+  {
+    await using queue = UserptrQueue.create({planeBytes: PAGE});
+    queue.reqbufs(1);
+    queue.qbuf(0, memory);
+    queue.streamon();
+    memory.close();
+    work = queue.process(async ({vectors}) => {
+      t.is(vectors[0]?.write(0, Uint8Array.of(1)), 1);
+      await pause(20);
+      through = true;
+    });
+  }
+  t.true(through);
+  t.true(await work);
   t.is(framesPinned(), 0);
 });
 
