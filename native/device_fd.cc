@@ -2,25 +2,33 @@
 #include "device_fd.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
 namespace framevec {
 
+bool FileId::Of(int fd, FileId* id) {
+  // Not fstat(): glibc exports that since 2.33 only, and Node needs no more than 2.28.
+  struct statx of {};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &of) != 0) return false;
+  *id = {of.stx_dev_major, of.stx_dev_minor, of.stx_ino};
+  return true;
+}
+
 int DeviceFd::Open(const char* path, int flags) {
   UniqueFd fd(open(path, flags | O_CLOEXEC));
-  struct stat of {};
-  if (!fd || fstat(fd.get(), &of) != 0) return -errno;
+  FileId id;
+  if (!fd || !FileId::Of(fd.get(), &id)) return -errno;
   Reset();
   fd_ = std::move(fd);
-  device_ = of.st_dev;
-  inode_ = of.st_ino;
+  id_ = id;
   return 0;
 }
 
 bool DeviceFd::Ours() const {
-  struct stat of {};
-  return fd_ && fstat(fd_.get(), &of) == 0 && of.st_dev == device_ && of.st_ino == inode_;
+  FileId id;
+  return fd_ && FileId::Of(fd_.get(), &id) && id == id_;
 }
 
 void DeviceFd::Reset() {

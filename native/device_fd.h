@@ -2,11 +2,24 @@
 #ifndef FRAMEVEC_DEVICE_FD_H_
 #define FRAMEVEC_DEVICE_FD_H_
 
-#include <sys/stat.h>
+#include <cstdint>
 
 #include "unique_fd.h"
 
 namespace framevec {
+
+// Which file a descriptor stands for.
+struct FileId {
+  uint32_t device_major = 0;
+  uint32_t device_minor = 0;
+  uint64_t inode = 0;
+
+  static bool Of(int fd, FileId* id);
+  bool operator==(const FileId& other) const {
+    return device_major == other.device_major && device_minor == other.device_minor &&
+           inode == other.inode;
+  }
+};
 
 // Owns the descriptor of a file that was opened by its path. It is closed only if the number still
 // stands for that file: other code may have closed it, and another file may have got the number.
@@ -28,8 +41,7 @@ class DeviceFd {
 
  private:
   UniqueFd fd_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  FileId id_;
 };
 
 }  // namespace framevec

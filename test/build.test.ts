@@ -21,7 +21,7 @@ class Copy {
 
   constructor(name: string) {
     this.path = join(directory, name);
-    for (const file of ['Makefile', '.ci', 'tsconfig.json', 'package.json', 'test/browser/tsconfig.json', 'kmod', 'test/native/common.h', 'test/native/fuzz.c', 'test/native/compat.c']) {
+    for (const file of ['Makefile', '.ci', 'tsconfig.json', 'package.json', 'test/browser/tsconfig.json', 'kmod', 'test/native/common.h', 'test/native/oracle.h', 'test/native/fuzz.c', 'test/native/compat.c']) {
       cpSync(join(PACKAGE_ROOT, file), join(this.path, file), {recursive: true, preserveTimestamps: true});
     }
     // Not a link to the whole: the build writes a link into .bin.

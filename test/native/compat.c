@@ -3,6 +3,7 @@
  * same. Addresses and times are not printed, but what they have to be is.
  */
 #include <poll.h>
+#include <stddef.h>
 
 #include "common.h"
 
@@ -148,7 +149,7 @@ static void bad_calls(void) {
   struct {
     struct framevec_create create;
     uint64_t more;
-  } arg = {.create = {.size = sizeof(struct framevec_create) - 1, .capacity = 1}};
+  } arg = {.create = {.size = offsetof(struct framevec_create, memlock_scope) - 1, .capacity = 1}};
   say("a size too small", call(device, FRAMEVEC_IOC_CREATE, &arg));
   arg.create.size = sizeof(arg);
   arg.more = 1;
