@@ -279,7 +279,7 @@ test.serial('over the limit, pin() tells the limit, and partial takes what there
   const [error, partial, after] = out.split('\n');
   t.is(
     error,
-    'ENOMEM memlock {"need":256,"used":0,"limit":64} pin: 256 frames (1 MiB) asked; RLIMIT_MEMLOCK allows 256 KiB and 0 KiB are ' +
+    'ENOMEM memlock {"scope":"process","need":256,"used":0,"limit":64} pin: 256 frames (1 MiB) asked; RLIMIT_MEMLOCK allows 256 KiB and 0 KiB are ' +
       'pinned already: raise it with `ulimit -l`, in systemd LimitMEMLOCK=, or give the process CAP_IPC_LOCK. `npx framevec doctor` looks at the whole machine',
   );
   t.is(partial, '64 262144 memlock 262144');

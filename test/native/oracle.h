@@ -390,10 +390,12 @@ static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where
   const unsigned can = holdable(pages, n, write);
   const bool limited = trouble == LIMIT && !is_device(pages[0].source);
   oracle->tries[trouble]++;
+  /* The user's count has a page for each vector that holds nothing. */
   if (result != 0) {
     oracle->failed[trouble]++;
     const bool expected = trouble == ANSWER || (trouble == SIGNAL && result == -EINTR) ||
-                          (limited && spare < n) || kernel || (partial ? can == 0 : can < n);
+                          (limited && spare < n + OWN_VECTORS) || kernel ||
+                          (partial ? can == 0 : can < n);
     if (!expected)
       found(oracle, "PIN of %u pages from %u, flags %u: %d, reason %u", n, first, arg.flags, result,
             arg.reason);
