@@ -19,7 +19,8 @@
     'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
     'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
     'cflags': ['-Wall', '-Wextra', '-Werror', '-Wno-cast-function-type', '-fvisibility=hidden'],
-    'cflags_cc!': ['-std=gnu++14', '-std=gnu++17', '-std=gnu++20'],
-    'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
+    # As in the package's own: ../arguments.h catches what the standard library throws.
+    'cflags_cc!': ['-std=gnu++14', '-std=gnu++17', '-std=gnu++20', '-fno-exceptions'],
+    'cflags_cc': ['-std=c++17', '-fexceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
   }],
 }
