@@ -9,5 +9,8 @@ export const LIBRARY = [
 /** About the documentation and the benchmark's arithmetic, which one kernel answers for all. */
 export const ONE_KERNEL = ['docs', 'examples', 'bench'];
 
-/** The ABI, memory of every kind, device memory, lives and deaths of a descriptor; and where allocations can fail, that they do. */
-export const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'snapshot'];
+/**
+ * The ABI, memory of every kind, device memory, lives and deaths of a descriptor, the same vector again after a hold that failed;
+ * and where allocations can fail, that they do.
+ */
+export const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'reuse', 'snapshot'];
