@@ -63,7 +63,7 @@ const EXAMPLE = `
 import {FrameVector} from 'framevec';
 const memory = FrameVector.alloc(2 * 1024 * 1024);
 const vector = FrameVector.pin(memory, {write: true});
-console.log(vector.kind, vector.length, vector.pfns().length);
+console.log(vector.kind, vector.frames, vector.pfns().length);
 vector.close();
 memory.close();
 `;
