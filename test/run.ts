@@ -53,7 +53,7 @@ interface Tally {
  * processor's write to a device. A guest whose end of a timer interrupt was lost hung; most likely so.
  */
 const DEVICES = [
-  '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',
+  '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -object memory-backend-ram,id=random,size=1M,share=on -device ivshmem-plain,memdev=random -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',
   '--with', 'cirrusfb',
   // Video capture and output: of one plane, of many, and of a kind that takes no pointers of the user.
   '--with', 'vivid,n_devs=3,node_types=0x101,0x101,0x101,multiplanar=1,2,1,allocators=0,0,1',

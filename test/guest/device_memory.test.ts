@@ -12,7 +12,7 @@ endsBalanced(test);
 /** A BAR of the device with these vendor and device numbers, and what sysfs tells of it. */
 function bar(id: string, index: number): {path: string; pfn: bigint; length: number} {
   const bus = '/sys/bus/pci/devices';
-  const found = readdirSync(bus).find(name => {
+  const found = readdirSync(bus).sort().find(name => {
     const read = (file: string): string => readFileSync(`${bus}/${name}/${file}`, 'utf8').trim();
     return `${read('vendor')}:${read('device')}` === id;
   });

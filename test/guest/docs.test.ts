@@ -23,7 +23,7 @@ const BUS = '/sys/bus/pci/devices';
 /** Where this machine has what the documentation has elsewhere: the PCI device of the examples, and vivid's first camera. */
 function here(text: string): string {
   const read = (name: string, file: string): string => readFileSync(`${BUS}/${name}/${file}`, 'utf8').trim();
-  const ivshmem = readdirSync(BUS).find(name => `${read(name, 'vendor')}:${read(name, 'device')}` === '0x1af4:0x1110');
+  const ivshmem = readdirSync(BUS).sort().find(name => `${read(name, 'vendor')}:${read(name, 'device')}` === '0x1af4:0x1110');
   if (ivshmem === undefined) throw new Error('the VM has no ivshmem-plain');
   writeFileSync(`${BUS}/${ivshmem}/enable`, '1');
   return text.replaceAll('0000:00:04.0', ivshmem).replaceAll('/dev/video0', vivid('single', 'capture'));

@@ -1,12 +1,16 @@
-/** The memory of ivshmem-plain, a PCI device of the tests' VM: device memory that is no RAM of the kernel's. */
+/**
+ * The memory of the second ivshmem-plain, a PCI device of the tests' VM: device memory that is no RAM of the kernel's. Tests at random
+ * map it in two caching modes, and unmap it in parts. The kernel (x86/PAT) does not forget the mode of every page then, and refuses
+ * to map it in another one: so the first such device is for all other tests.
+ */
 import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
 
 const BUS = '/sys/bus/pci/devices';
 
 /** The path of its BAR in sysfs, which maps it uncached; the same with `_wc` behind it maps it write-combining. */
 export function ivshmemMemory(): string {
-  const device = readdirSync(BUS).map(name => `${BUS}/${name}`)
-    .find(path => readFileSync(`${path}/vendor`, 'utf8').trim() === '0x1af4' && readFileSync(`${path}/device`, 'utf8').trim() === '0x1110');
+  const device = readdirSync(BUS).sort().map(name => `${BUS}/${name}`)
+    .findLast(path => readFileSync(`${path}/vendor`, 'utf8').trim() === '0x1af4' && readFileSync(`${path}/device`, 'utf8').trim() === '0x1110');
   if (device === undefined) throw new Error('the VM has no ivshmem-plain');
   writeFileSync(`${device}/enable`, '1');
   return `${device}/resource2`;

@@ -42,7 +42,7 @@ function pfnsOf(fd: number, count: number): bigint[] {
 }
 
 function pciDevice(id: string): string {
-  const found = readdirSync('/sys/bus/pci/devices').find(name => {
+  const found = readdirSync('/sys/bus/pci/devices').sort().find(name => {
     const read = (file: string): string => readFileSync(`/sys/bus/pci/devices/${name}/${file}`, 'utf8').trim();
     return `${read('vendor')}:${read('device')}` === id;
   });

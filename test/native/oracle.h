@@ -397,8 +397,13 @@ static void hold(struct oracle* oracle, struct oracle_vector* vector, enum where
                           (limited && spare < n + OWN_VECTORS) || kernel ||
                           (partial ? can == 0 : can < n);
     if (!expected)
-      found(oracle, "PIN of %u pages from %u, flags %u: %d, reason %u", n, first, arg.flags, result,
-            arg.reason);
+      found(oracle,
+            "PIN of %u pages from %u, flags %u: %d, reason %u; scope %u needs %llu, uses %llu of "
+            "%llu; "
+            "%u are pinned",
+            n, first, arg.flags, result, arg.reason, arg.memlock_scope,
+            (unsigned long long)arg.memlock_need, (unsigned long long)arg.memlock_used,
+            (unsigned long long)arg.memlock_limit, pinned_frames(oracle));
     check_empty(oracle, vector);
     return;
   }
