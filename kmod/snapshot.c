@@ -145,16 +145,21 @@ static void framevec_note(struct framevec *vec, unsigned long pfn,
 	vec->nr += n;
 }
 
-/* The mapping that a walk has come to, and why it can't go on there. */
+/*
+ * The mapping that a walk has come to, and why it can't go on there. It may be
+ * another one than the survey saw.
+ */
 static enum framevec_reason framevec_enter(struct framevec *vec,
 					   unsigned long addr,
+					   unsigned int flags,
 					   struct vm_area_struct **vma)
 {
 	*vma = vma_lookup(vec->account.mm, addr);
 	if (!*vma)
 		return FRAMEVEC_REASON_NO_MAPPING;
-	return framevec_is_device(*vma) ? FRAMEVEC_REASON_NONE :
-					  FRAMEVEC_REASON_KIND_CHANGES;
+	if (!framevec_is_device(*vma))
+		return FRAMEVEC_REASON_KIND_CHANGES;
+	return framevec_vma_reason(*vma, flags);
 }
 
 static enum framevec_reason framevec_look_reason(int err)
@@ -192,7 +197,8 @@ relock:
 	for (looks = 0; vec->nr < nr && looks < FRAMEVEC_LOOKS_LOCKED; looks++) {
 		addr = start + ((unsigned long)vec->nr << PAGE_SHIFT);
 		if (!vma || addr >= vma->vm_end) {
-			arg->reason = framevec_enter(vec, addr, &vma);
+			arg->reason = framevec_enter(vec, addr,
+						     arg->flags, &vma);
 			if (arg->reason)
 				break;
 		}

@@ -50,9 +50,16 @@ static bool framevec_is_private_file(const struct vm_area_struct *vma)
 	       VM_MAYWRITE;
 }
 
-/* Why can't the memory of @vma be held, if it can't? */
-static enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma,
-						unsigned int flags)
+/**
+ * framevec_vma_reason() - why can't the memory of a mapping be held?
+ * @vma: the mapping
+ * @flags: FRAMEVEC_PIN_*
+ *
+ * Return: the reason, or FRAMEVEC_REASON_NONE: as far as the mapping tells, it
+ * can.
+ */
+enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma,
+					 unsigned int flags)
 {
 	unsigned long can_read = VM_READ, can_write = VM_WRITE;
 

@@ -34,6 +34,8 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 bool framevec_private_file(struct mm_struct *mm, unsigned long addr,
 			   unsigned long *end);
 bool framevec_is_device(const struct vm_area_struct *vma);
+enum framevec_reason framevec_vma_reason(const struct vm_area_struct *vma,
+					 unsigned int flags);
 enum framevec_reason framevec_errno_reason(int err);
 enum framevec_reason framevec_diagnose(struct mm_struct *mm, unsigned long addr,
 				       unsigned int flags,
