@@ -122,9 +122,12 @@ int FrameVectorTable::Unpin() {
   framevec_unpin unpin{};
   unpin.size = sizeof unpin;
   unpin.flags = flags;
-  if (ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0) return Failed(*vector, errno);
-  vector->region.Release();
-  vector->watch.reset();
+  const int error = ioctl(vector->fd.get(), FRAMEVEC_IOC_UNPIN, &unpin) < 0 ? errno : 0;
+  if (error == 0 || (error == ENODATA && Has(*vector))) {
+    vector->region.Release();
+    vector->watch.reset();
+  }
+  if (error != 0) return Failed(*vector, error);
   if ((flags & FRAMEVEC_UNPIN_TIMING) != 0) {
     exchange_->Set(kGUP_NS, uint64_t{unpin.gup_ns});
     exchange_->Set(kCALL_NS, uint64_t{unpin.call_ns});

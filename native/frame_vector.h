@@ -22,6 +22,12 @@ namespace framevec {
 constexpr uint32_t kPinUnaligned = 1U << 30;
 
 // A vector: its descriptor, which holds the frames, and the region that they are in, if it is ours.
+//
+// Between calls, whether they succeeded or failed: `region` is held while the vector holds frames
+// of it, as far as this process knows (another holder of the descriptor may have unpinned them:
+// UNPIN then fails with ENODATA, and the region is released); `watch` polls at most one snapshot,
+// and ends with it; `busy` is set from the start of a PinJob to its end, and at no other time. A
+// pin that fails changes none of them.
 struct FrameVector {
   // Closing the descriptor lets the frames go, so it comes before the memory in ~FrameVector().
   RegionPin region;

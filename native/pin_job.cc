@@ -21,15 +21,15 @@ int PinJob::Start(napi_env env, FrameVectorTable* vectors, Napi::Value view, Nap
       napi_create_async_work(env, nullptr, name, Run, Finish, job.get(), &job->work_) != napi_ok) {
     return -ENOMEM;
   }
+  // All that can fail comes before the work is queued: from then on the job is Finish()'s.
+  job->memory_.Hold(job->call_.region);
+  job->view_ = Napi::Persistent(view.As<Napi::Object>());
+  job->done_ = Napi::Persistent(done);
   if (napi_queue_async_work(env, job->work_) != napi_ok) {
     napi_delete_async_work(env, job->work_);
     return -ENOMEM;
   }
-  job->memory_.Hold(job->call_.region);
-  job->view_ = Napi::Persistent(view.As<Napi::Object>());
-  job->done_ = Napi::Persistent(done);
   job->call_.vector->busy = true;
-  // It is Finish()'s now.
   static_cast<void>(job.release());
   return 0;
 }

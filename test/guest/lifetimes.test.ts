@@ -5,7 +5,7 @@ import {readFileSync} from 'node:fs';
 import test from 'ava';
 import {FrameVector, FrameVectorError, DeviceMemory} from '../../lib/index.js';
 import {endsBalanced, framesPinned, pagemap, statusFrames, until} from './oracles.js';
-import {PAGE, raw} from './raw.js';
+import {PAGE, ioctl, raw} from './raw.js';
 
 endsBalanced(test);
 
@@ -51,6 +51,19 @@ test.serial('of two vectors that have it pinned, the last one unmaps it', t => {
   t.true(mapped(address));
   second.close();
   t.false(mapped(address));
+});
+
+test.serial('frames that another holder of the descriptor has unpinned: unpin() fails with ENODATA, and the memory is free', t => {
+  const memory = FrameVector.alloc(4 * PAGE, {hugepages: false});
+  using vector = FrameVector.pin(memory);
+  const {address} = vector;
+  t.is(ioctl(vector.fd, 'UNPIN').result, 0);
+  memory.close();
+  t.throws(() => vector.unpin(), {instanceOf: FrameVectorError, code: 'ENODATA'});
+  t.is(vector.frames, 0);
+  t.false(mapped(address));
+  using other = FrameVector.alloc(PAGE);
+  t.is(vector.pin(other), 1);
 });
 
 test.serial('memory that was transferred before it was closed reads zero once it is unpinned', t => {
