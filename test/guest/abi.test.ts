@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {closeSync, openSync, readFileSync, readlinkSync} from 'node:fs';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
+import {adviseHuge} from './backings.js';
 import {
   type Fields, type IoctlName, MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, errnoName, fieldsOf, ioctl, ioctlAt, mmap, munmap, must, raw, struct,
 } from './raw.js';
@@ -312,7 +313,7 @@ test('the time in get_user_pages() is told when asked for, is part of the whole,
 test('the time in get_user_pages() is that of all chunks of a long pin', t => {
   const frames = 8192;
   const address = mmap(frames * PAGE);
-  must(SYS.madvise, address, frames * PAGE, MADV.NOHUGEPAGE);
+  adviseHuge(address, frames * PAGE, MADV.NOHUGEPAGE);
   const {result, fields} = withVector(fd => ioctl(fd, 'PIN', {addr: address, length: frames * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE | uapi.FRAMEVEC_PIN_TIMING}), frames);
   t.is(result, 0);
   t.true((fields.gup_ns ?? 0) > (fields.call_ns ?? 0) / 2, `${fields.gup_ns} of ${fields.call_ns}`);
