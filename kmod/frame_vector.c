@@ -230,7 +230,8 @@ static void framevec_tell_shortage(struct framevec_pin *arg,
 
 /* Charge and pin. What was charged and not pinned is refunded. */
 static int framevec_pin_pages(struct framevec *vec, unsigned long start,
-			      unsigned int nr, bool private_file,
+			      unsigned int nr,
+			      const struct framevec_survey *survey,
 			      struct framevec_pin *arg)
 {
 	const bool partial = arg->flags & FRAMEVEC_PIN_PARTIAL;
@@ -238,7 +239,8 @@ static int framevec_pin_pages(struct framevec *vec, unsigned long start,
 	struct framevec_gup gup = {
 		.start = start,
 		.flags = arg->flags,
-		.private_file = private_file,
+		.private_file = survey->private_file,
+		.armed = survey->armed,
 	};
 
 	gup.nr = framevec_charge_frames(&vec->account, nr, partial, &shortage);
@@ -300,7 +302,7 @@ static int framevec_fill(struct framevec *vec, unsigned long start,
 	if (survey.kind == FRAMEVEC_KIND_PFNS)
 		ret = framevec_snapshot_take(vec, start, nr, arg);
 	else
-		ret = framevec_pin_pages(vec, start, nr, survey.private_file, arg);
+		ret = framevec_pin_pages(vec, start, nr, &survey, arg);
 	if (ret)
 		return ret;
 

@@ -98,24 +98,24 @@ static unsigned int framevec_copy_flags(struct mm_struct *mm,
 }
 
 /*
- * Fault in what a pin could not. A longterm pin of 5.10 and 6.1 can't wait for
+ * Fault @nr pages in, for a pin. A longterm pin of 5.10 and 6.1 can't wait for
  * a fault that is to be retried, such as one that userfaultfd serves; this can.
- * It also tells a failed frame, and a lack of memory, from another refusal. It
- * is one page: those behind it may have to be waited for, and if this one can't
- * be pinned, nobody needs them. Returns 0 if the page is there now.
+ * It also tells a failed frame, and a lack of memory, from another refusal.
+ * @pages is scratch memory. Returns how many pages are there now, at least one,
+ * or a negative errno.
  */
-static int framevec_fault_in(unsigned long addr, unsigned int gup_flags)
+static int framevec_fault_in(unsigned long addr, unsigned int nr,
+			     unsigned int gup_flags, struct page **pages)
 {
-	struct page *page;
 	long ret;
 
 	gup_flags &= FOLL_WRITE | FOLL_FORCE;
-	ret = get_user_pages_unlocked(addr, 1, &page,
+	ret = get_user_pages_unlocked(addr, nr, pages,
 				      gup_flags | FOLL_HWPOISON);
 	if (ret <= 0)
 		return ret ?: -EFAULT;
-	put_page(page);
-	return 0;
+	framevec_put_all(pages, ret);
+	return ret;
 }
 
 /*
@@ -131,10 +131,20 @@ static int framevec_get_some(struct framevec *vec, struct framevec_gup *gup,
 	struct page **pages = vec->pages + done;
 	unsigned long addr, stop;
 	unsigned int nr, worn;
-	int ret;
+	int ret, err;
 
 	addr = gup->start + ((unsigned long)done << PAGE_SHIFT);
 	stop = gup->start + ((unsigned long)end << PAGE_SHIFT);
+	if (gup->armed) {
+		/* A kernel with CONFIG_DEBUG_VM complains if the pin comes first. */
+		nr = (stop - addr) >> PAGE_SHIFT;
+		ret = framevec_fault_in(addr, nr, gup_flags, pages);
+		if (ret < 0) {
+			gup->fault = ret;
+			return ret;
+		}
+		stop = addr + ((unsigned long)ret << PAGE_SHIFT);
+	}
 	if (gup->private_file)
 		gup_flags |= framevec_copy_flags(vec->account.mm, addr, &stop,
 						 pages);
@@ -142,7 +152,12 @@ static int framevec_get_some(struct framevec *vec, struct framevec_gup *gup,
 	ret = pin_user_pages_fast(addr, nr, gup_flags, pages);
 	if ((ret == -EFAULT || !ret) && *faulted != addr) {
 		*faulted = addr;
-		gup->fault = framevec_fault_in(addr, gup_flags);
+		/*
+		 * One page: those behind it may have to be waited for, and if
+		 * this one can't be pinned, nobody needs them.
+		 */
+		err = framevec_fault_in(addr, 1, gup_flags, pages);
+		gup->fault = min(err, 0);
 		if (gup->fault)
 			return ret ?: -EFAULT;
 		ret = pin_user_pages_fast(addr, nr, gup_flags, pages);

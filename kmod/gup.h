@@ -23,6 +23,7 @@ struct framevec;
  * @flags: FRAMEVEC_PIN_*
  * @private_file: there is private file memory in the range, to be pinned for
  *	read
+ * @armed: userfaultfd serves faults of a part of the range
  * @err: out: why fewer than @nr pages were pinned: a negative errno; 0: all
  *	were pinned
  * @fault: out: what came of faulting in the page that could not be pinned: 0:
@@ -34,6 +35,7 @@ struct framevec_gup {
 	unsigned int nr;
 	unsigned int flags;
 	bool private_file;
+	bool armed;
 	int err;
 	int fault;
 	u64 ns;

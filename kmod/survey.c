@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
+#include <linux/userfaultfd_k.h>
 
 #include "compat.h"
 #include "gup.h"
@@ -111,6 +112,7 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 	survey->reason = FRAMEVEC_REASON_NONE;
 	survey->end = start;
 	survey->private_file = false;
+	survey->armed = false;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
@@ -131,6 +133,7 @@ int framevec_survey(struct mm_struct *mm, unsigned long start,
 		survey->end = vma->vm_end;
 		survey->private_file |= !(flags & FRAMEVEC_PIN_WRITE) &&
 					framevec_is_private_file(vma);
+		survey->armed |= userfaultfd_armed(vma);
 	} while (survey->end < end);
 	mmap_read_unlock(mm);
 

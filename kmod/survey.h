@@ -20,12 +20,14 @@ struct vm_area_struct;
  * @reason: why it ends before the end of the range
  * @end: the first address that can't be held, or the end of the range
  * @private_file: there is private file memory in it, to be pinned for read
+ * @armed: userfaultfd serves faults of a part of it
  */
 struct framevec_survey {
 	enum framevec_kind kind;
 	enum framevec_reason reason;
 	unsigned long end;
 	bool private_file;
+	bool armed;
 };
 
 int framevec_survey(struct mm_struct *mm, unsigned long start,

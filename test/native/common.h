@@ -40,6 +40,23 @@ static inline void* map(size_t length, int fd, int more) {
 
 static inline uint64_t address(const void* at) { return (uintptr_t)at; }
 
+/* What a test program can be asked for by its first argument. */
+struct subcommand {
+  const char* name;
+  void (*run)(int argc, char** argv);
+};
+
+/* Gives the arguments behind the name to the subcommand. */
+static inline void run_subcommand(const struct subcommand* all, size_t n, int argc, char** argv) {
+  for (size_t i = 0; argc > 1 && i < n; i++) {
+    if (strcmp(argv[1], all[i].name) != 0) continue;
+    all[i].run(argc - 2, argv + 2);
+    return;
+  }
+  errno = EINVAL;
+  die("%s: the first argument is not one of its subcommands", argv[0]);
+}
+
 /* 0 or more, or a negative errno. */
 static inline int call(int fd, unsigned long number, void* arg) {
   const int result = ioctl(fd, number, arg);

@@ -333,10 +333,7 @@ static void keep(int argc, char** argv) {
   while (read(0, &byte, 1) > 0) continue;
 }
 
-static const struct {
-  const char* name;
-  void (*run)(int argc, char** argv);
-} all[] = {
+static const struct subcommand all[] = {
     {"escape", escape}, {"empty", empty},        {"wear", wear}, {"zero", zero},
     {"refund", refund}, {"setuid", change_user}, {"keep", keep}, {"privileged", privileged},
 };
@@ -344,11 +341,6 @@ static const struct {
 int main(int argc, char** argv) {
   device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) die(FRAMEVEC_DEVICE);
-  for (size_t i = 0; argc > 1 && i < COUNT(all); i++) {
-    if (strcmp(argv[1], all[i].name) != 0) continue;
-    all[i].run(argc - 2, argv + 2);
-    return 0;
-  }
-  errno = EINVAL;
-  die("limits WHAT");
+  run_subcommand(all, COUNT(all), argc, argv);
+  return 0;
 }

@@ -669,6 +669,8 @@ static void reopen(int argc, char** argv) {
   const time_t end = time(NULL) + atol(argv[0]);
   char* memory = map(4 * PAGE, -1, MAP_POPULATE);
   int status;
+  /* An open device keeps the module. */
+  close(device);
   traffic = mmap(NULL, sizeof(*traffic), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (traffic == MAP_FAILED) die("mmap");
   const pid_t child = fork();
@@ -710,35 +712,24 @@ static void large(int argc, char** argv) {
   printf("{\"result\":\"%s\"}\n", vector < 0 ? strerrorname_np(-vector) : "0");
 }
 
-static const struct {
-  const char* name;
-  void (*run)(int argc, char** argv);
-  bool opens_itself;
-} all[] = {
-    {"threads", threads, false},
-    {"unmap", unmap, false},
-    {"kill", kill_in_pin, false},
-    {"stop", stop_in_pin, false},
-    {"forks", forks, false},
-    {"many", many, false},
-    {"exec", exec_with_pins, false},
-    {"inherited", inherited, true},
-    {"in-flight", in_flight, false},
-    {"reopen", reopen, true},
-    {"hog", hog, false},
-    {"large", large, false},
+static const struct subcommand all[] = {
+    {"threads", threads},
+    {"unmap", unmap},
+    {"kill", kill_in_pin},
+    {"stop", stop_in_pin},
+    {"forks", forks},
+    {"many", many},
+    {"exec", exec_with_pins},
+    {"inherited", inherited},
+    {"in-flight", in_flight},
+    {"reopen", reopen},
+    {"hog", hog},
+    {"large", large},
 };
 
 int main(int argc, char** argv) {
-  for (size_t i = 0; argc > 1 && i < COUNT(all); i++) {
-    if (strcmp(argv[1], all[i].name) != 0) continue;
-    if (!all[i].opens_itself) {
-      device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
-      if (device < 0) die(FRAMEVEC_DEVICE);
-    }
-    all[i].run(argc - 2, argv + 2);
-    return 0;
-  }
-  errno = EINVAL;
-  die("races WHAT");
+  device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
+  if (device < 0) die(FRAMEVEC_DEVICE);
+  run_subcommand(all, COUNT(all), argc, argv);
+  return 0;
 }

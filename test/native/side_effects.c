@@ -233,10 +233,7 @@ static void reason(int argc, char** argv) {
   close(vector);
 }
 
-static const struct {
-  const char* name;
-  void (*run)(int argc, char** argv);
-} all[] = {
+static const struct subcommand all[] = {
     {"soft-dirty", soft_dirty},
     {"write-protect", write_protect},
     {"missing", missing},
@@ -246,11 +243,6 @@ static const struct {
 int main(int argc, char** argv) {
   device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) die(FRAMEVEC_DEVICE);
-  for (size_t i = 0; argc > 1 && i < COUNT(all); i++) {
-    if (strcmp(argv[1], all[i].name) != 0) continue;
-    all[i].run(argc - 2, argv + 2);
-    return 0;
-  }
-  errno = EINVAL;
-  die("side_effects WHAT");
+  run_subcommand(all, COUNT(all), argc, argv);
+  return 0;
 }
