@@ -79,6 +79,9 @@ test.serial('without CAP_SYS_ADMIN the frames are counted, and their numbers lef
   t.is(status, 0, stderr);
   const told = JSON.parse(stdout) as PinReport;
   t.is(told.frames, 16);
-  t.is(told.first.reduce((sum, {frames}) => sum + frames, 0), told.extents <= 8 ? 16 : told.first.length);
+  t.is(told.first.length, Math.min(told.extents, 8));
+  const shown = told.first.reduce((sum, {frames}) => sum + frames, 0);
+  if (told.extents <= 8) t.is(shown, 16);
+  else t.true(shown >= 8 && shown < 16, `${shown} frames in the first 8 of ${told.extents} runs`);
   t.false(told.first.some(run => 'pfn' in run));
 });
