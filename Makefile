@@ -79,7 +79,7 @@ native/peers/build/Release/peers.node: $(peers_src) | packages node_modules/.pac
 	@touch $@
 
 # What the tests run in the guest besides Node: static, so that every kernel and both word sizes will do.
-test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects compat64 compat32)
+test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects balance compat64 compat32)
 test_cc       := gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -static -O1 -g -Wall -Wextra -Werror -pthread
 
 test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h | packages
@@ -206,9 +206,17 @@ coverage: vm-ready $(test_ready)
 debug-packages:
 	@.ci/packages flex bison bc libelf-dev libssl-dev
 
+# SANITIZER=kcsan looks for data races instead. Its fuzzer makes fewer calls: most accesses are delayed, to be watched.
+SANITIZER ?= kasan
+debug_kernel_kasan := debug
+debug_kernel_kcsan := kcsan
+debug_calls_kasan  := 1000000
+debug_calls_kcsan  := 100000
+debug_kernel = $(or $(debug_kernel_$(SANITIZER)),$(error SANITIZER=$(SANITIZER): kasan or kcsan))
+
 test-debug: build $(test_ready) debug-packages
-	@$(fv) vm --kernel debug --prepare --install
-	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug --of-the-kernel $(ONLY)
+	@$(fv) vm --kernel $(debug_kernel) --prepare --install
+	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-$(debug_calls_$(SANITIZER))} node dist/test/run.js --guest --kernel $(debug_kernel) --of-the-kernel $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-/** Which lines of C or C++ were come by: what gcov says of the counts (.gcda) and notes (.gcno) of a build. */
+/** Which lines and branches of C or C++ were executed: what gcov says of the counts (.gcda) and notes (.gcno) of a build. */
 import {execFileSync} from 'node:child_process';
 import {cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -8,11 +8,17 @@ import {readFileSync} from 'node:fs';
 import {markdownTable} from './table.js';
 
 interface Report {
-  files: {file: string; lines: {line_number: number; count: number}[]}[];
+  files: {file: string; lines: {line_number: number; count: number; branches: {count: number}[]}[]}[];
 }
 
-/** How often each line with code in it was executed, by source file. */
-export type Coverage = Map<string, Map<number, number>>;
+/** How often a line was executed, and how often each way out of its conditions was taken. */
+interface Line {
+  count: number;
+  branches: number[];
+}
+
+/** The lines with code in them, by source file and number. */
+export type Coverage = Map<string, Map<number, Line>>;
 
 /** The files below a directory whose names end so. */
 export function filesBelow(directory: string, ending: string): string[] {
@@ -33,14 +39,19 @@ export function coverageOf(notes: readonly string[], counts: readonly string[], 
     mkdirSync(place);
     cpSync(notesOf, join(place, basename(notesOf)));
     cpSync(count, join(place, basename(count)));
-    execFileSync('gcov', ['--json-format', basename(count)], {cwd: place, stdio: ['ignore', 'ignore', 'pipe']});
+    execFileSync('gcov', ['--json-format', '--branch-probabilities', basename(count)], {cwd: place, stdio: ['ignore', 'ignore', 'pipe']});
     for (const file of filesBelow(place, '.gcov.json.gz')) {
       for (const {file: source, lines} of (JSON.parse(gunzipSync(readFileSync(file)).toString()) as Report).files) {
         const title = name(source);
         if (title === undefined) continue;
-        const sum = coverage.get(title) ?? new Map<number, number>();
+        const sum = coverage.get(title) ?? new Map<number, Line>();
         coverage.set(title, sum);
-        for (const line of lines) sum.set(line.line_number, (sum.get(line.line_number) ?? 0) + line.count);
+        for (const {line_number: number, count: times, branches} of lines) {
+          const line = sum.get(number) ?? {count: 0, branches: []};
+          sum.set(number, line);
+          line.count += times;
+          branches.forEach((branch, way) => { line.branches[way] = (line.branches[way] ?? 0) + branch.count; });
+        }
       }
     }
   });
@@ -48,28 +59,48 @@ export function coverageOf(notes: readonly string[], counts: readonly string[], 
   return coverage;
 }
 
-/** 3, 7-9: lines that nobody came by; a run goes on over lines without code. */
-function uncovered(lines: Map<number, number>): string {
+/** 3, 7-9: the lines that do not hold; a run goes on over lines without code. */
+function runsOf(lines: Map<number, Line>, missed: (line: Line) => boolean): string {
   const runs: [first: number, last: number][] = [];
   let open = false;
-  for (const [line, count] of [...lines].sort(([a], [b]) => a - b)) {
+  for (const [number, line] of [...lines].sort(([a], [b]) => a - b)) {
+    const miss = missed(line);
     const last = runs.at(-1);
-    if (count === 0 && open && last !== undefined) last[1] = line;
-    else if (count === 0) runs.push([line, line]);
-    open = count === 0;
+    if (miss && open && last !== undefined) last[1] = number;
+    else if (miss) runs.push([number, number]);
+    open = miss;
   }
   return runs.map(([first, last]) => (first === last ? String(first) : `${first}-${last}`)).join(', ');
 }
 
-export function coverageTable(coverage: Coverage): string {
-  const share = (all: number, met: number): string => `${all === 0 ? 100 : Math.floor((met * 1000) / all) / 10} %`;
-  const files = [...coverage].sort(([a], [b]) => a.localeCompare(b)).map(([file, lines]) => ({
-    file, all: lines.size, met: [...lines.values()].filter(count => count > 0).length, missed: uncovered(lines),
-  }));
-  const sum = (key: 'all' | 'met'): number => files.reduce((total, file) => total + file[key], 0);
+/** How many of the lines, or of the branches, were met. */
+interface Share {
+  all: number;
+  met: number;
+}
+
+function shareOf(counts: readonly number[]): Share {
+  return {all: counts.length, met: counts.filter(count => count > 0).length};
+}
+
+const percent = ({all, met}: Share): string => `${all === 0 ? 100 : Math.floor((met * 1000) / all) / 10} %`;
+
+/** With branches: the ways out of conditions too, of lines that were executed at all. */
+export function coverageTable(coverage: Coverage, {branches = false} = {}): string {
+  const files = [...coverage].sort(([a], [b]) => a.localeCompare(b)).map(([file, lines]) => {
+    const all = [...lines.values()];
+    return {file, lines, line: shareOf(all.map(({count}) => count)), branch: shareOf(all.flatMap(line => line.branches))};
+  });
+  const together = (key: 'line' | 'branch'): Share => ({
+    all: files.reduce((sum, file) => sum + file[key].all, 0), met: files.reduce((sum, file) => sum + file[key].met, 0),
+  });
+  const row = (file: string, line: Share, branch: Share, missed: readonly string[]): string[] =>
+    branches ? [file, String(line.all), percent(line), String(branch.all), percent(branch), ...missed] : [file, String(line.all), percent(line), missed[0] ?? ''];
   return markdownTable([
-    ['file', 'lines', 'covered', 'not covered'],
-    ...files.map(({file, all, met, missed}) => [file, String(all), share(all, met), missed]),
-    ['together', String(sum('all')), share(sum('all'), sum('met')), ''],
+    branches ? ['file', 'lines', 'covered', 'branches', 'covered', 'lines not covered', 'lines with a branch not covered'] : ['file', 'lines', 'covered', 'not covered'],
+    ...files.map(({file, lines, line, branch}) => row(file, line, branch, [
+      runsOf(lines, ({count}) => count === 0), runsOf(lines, ({count, branches: ways}) => count > 0 && ways.includes(0)),
+    ])),
+    row('together', together('line'), together('branch'), ['', '']),
   ]);
 }

@@ -10,9 +10,9 @@ import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {Parser, type Result} from 'tap-parser';
-import {DEBUG_KERNEL} from '../lib/vm/kernels.js';
+import {DEBUG_KERNEL, KCSAN_KERNEL} from '../lib/vm/kernels.js';
 import {coverageOf, coverageTable, filesBelow} from './gcov.js';
-import {ONE_KERNEL, SHORT} from './selection.js';
+import {CONCURRENT, ONE_KERNEL, SHORT} from './selection.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const ava = 'dist/node_modules/ava/entrypoints/cli.js';
@@ -55,12 +55,13 @@ interface Tally {
 const DEVICES = [
   '--qemu', '-object memory-backend-ram,id=iv,size=16M,share=on -device ivshmem-plain,memdev=iv -object memory-backend-ram,id=random,size=1M,share=on -device ivshmem-plain,memdev=random -device pci-testdev,membar=16M -device cirrus-vga -device e1000e',
   '--with', 'cirrusfb',
-  // Video capture and output: of one plane, of many, and of a kind that takes no pointers of the user.
-  '--with', 'vivid,n_devs=3,node_types=0x101,0x101,0x101,multiplanar=1,2,1,allocators=0,0,1',
   '--append', 'secretmem.enable=1 memmap=16M!768M vt.global_cursor_default=0',
 ];
 
-/** What the benchmark's peers need beside those; the sanitizing kernel has no RDMA. */
+/** Video capture and output: of one plane, of many, and of a kind that takes no pointers of the user. */
+const VIDEO = ['--with', 'vivid,n_devs=3,node_types=0x101,0x101,0x101,multiplanar=1,2,1,allocators=0,0,1'];
+
+/** What the benchmark's peers need beside those; the sanitizing kernels have no RDMA. */
 const PEERS = ['--with', 'rdma_rxe', '--with', 'ib_uverbs'];
 
 /**
@@ -75,6 +76,9 @@ const LAST_QUESTIONS = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
 
 const began = Date.now();
 
+/** Told at the end: how many accesses KCSAN has watched. */
+const WATCHED = `"$@"; status=$?; grep -E '^(setup_watchpoints|data_races|no_capture): ' /sys/kernel/debug/kcsan; exit $status`;
+
 /** What failed is said once more at the end: of a long run often only the end is kept. */
 const failures: string[] = [];
 
@@ -86,6 +90,7 @@ function say(where: string, mark: string, text: string): void {
   process.stdout.write(`${seconds()} s  ${where}  ${mark}  ${text}\n`);
 }
 
+if (options.kernel === KCSAN_KERNEL && only.length === 0) only.push(...CONCURRENT);
 const without = [...options.without, ...(options['of-the-kernel'] && only.length === 0 ? ONE_KERNEL : [])];
 
 /**
@@ -148,20 +153,23 @@ async function count(where: string, args: string[], env: Record<string, string> 
 }
 
 async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
-  // It takes three times as long there.
   const debug = kernel === DEBUG_KERNEL;
+  const kcsan = kernel === KCSAN_KERNEL;
+  const last = debug ? LAST_QUESTIONS : kcsan ? WATCHED : undefined;
   const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
   const out = options.out ?? counts;
   const tally = await count(kernel, [
-    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...(debug ? [] : PEERS),
+    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, 
+    // Tests take three times as long on a sanitizing kernel.
+    '--timeout', last === undefined ? '3600' : '14400', ...DEVICES, ...(kcsan ? [] : VIDEO), ...(last === undefined ? PEERS : []),
     ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]),
-    '--', ...(debug ? ['sh', '-c', LAST_QUESTIONS, 'sh'] : []),
+    '--', ...(last === undefined ? [] : ['sh', '-c', last, 'sh']),
     // One file after the other: each ends by looking whether the whole system's pin counters balance.
-    process.execPath, ava, '--tap', '--concurrency=1', ...(debug ? ['--timeout=50m'] : []), ...compiled(files),
+    process.execPath, ava, '--tap', '--concurrency=1', ...(last === undefined ? [] : ['--timeout=50m']), ...compiled(files),
   ]);
   if (debug && out !== undefined) {
     const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
-    process.stdout.write(`\nThe module\n\n${coverageTable(module)}\n\n`);
+    process.stdout.write(`\nThe module\n\n${coverageTable(module, {branches: true})}\n\n`);
   }
   if (counts !== undefined) rmSync(counts, {recursive: true});
   return tally;

@@ -14,3 +14,6 @@ export const ONE_KERNEL = ['docs', 'examples', 'bench'];
  * and where allocations can fail, that they do.
  */
 export const SHORT = ['abi', 'compat', 'descriptor', 'extents', 'fail_nth', 'frame_vector', 'reuse', 'snapshot'];
+
+/** Whatever several threads or processes do to one vector at the same time: for the kernel that finds data races. */
+export const CONCURRENT = ['races', 'fuzz', 'snapshot', 'async', 'descriptor'];

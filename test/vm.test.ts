@@ -297,8 +297,8 @@ for (const [kind, line] of [
   ['oops', 'general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1] PREEMPT SMP'],
   ['oops', 'divide error: 0000 [#1] SMP'],
   ['panic', 'Kernel panic - not syncing: sysrq triggered crash'],
-  ['kasan', 'BUG: KASAN: slab-use-after-free in framevec_unpin+0x44/0x90 [framevec]'],
-  ['kasan', 'BUG: KFENCE: out-of-bounds read in framevec_pin+0x44/0x90 [framevec]'],
+  ['sanitizer', 'BUG: KASAN: slab-use-after-free in framevec_unpin+0x44/0x90 [framevec]'],
+  ['sanitizer', 'BUG: KFENCE: out-of-bounds read in framevec_pin+0x44/0x90 [framevec]'],
   ['lockdep', 'WARNING: possible circular locking dependency detected'],
   ['lockdep', 'WARNING: inconsistent lock state'],
   ['lockdep', 'WARNING: suspicious RCU usage'],
@@ -343,6 +343,21 @@ test('a thread of vivid that asks to wait for less than nothing is no complaint;
   t.deepEqual(scanLog(report('node')).map(({kind}) => kind), ['trace']);
   t.deepEqual(scanLog(report('vivid-000-vid-c', 'WARNING: x')).map(({kind}) => kind), ['warning']);
   t.deepEqual(scanLog(`${report('vivid-000-vid-c')}\n${report('vivid-000-vid-o')}\n[ 2.0] Call Trace:`).map(({line}) => line), [9]);
+});
+
+test('a data race in the kernel itself is no complaint; one that a module takes part in is one', (t) => {
+  const report = (title: string, ...frames: string[]): string => [
+    '='.repeat(66), `BUG: KCSAN: data-race in ${title}`, '', 'write to 0xffff88800dd51000 of 8 bytes by task 74 on cpu 1:', ...frames, '',
+    'read to 0xffff88800dd51000 of 8 bytes by task 75 on cpu 0:', ' folio_add_lru+0x1/0x2', ' shmem_fault+0x1/0x2', ' __do_fault+0x1/0x2', ' do_fault+0x1/0x2', ' late [other]', '',
+    'Reported by Kernel Concurrency Sanitizer on:', '='.repeat(66),
+  ].map(line => `[    1.000000] ${line}`).join('\n');
+  const kernel = [' up_read+0x1/0x2', ' do_user_addr_fault+0x1/0x2', ' exc_page_fault+0x1/0x2', ' asm_exc_page_fault+0x1/0x2'];
+  t.deepEqual(scanLog(report('up_read / folio_add_lru', ...kernel)), []);
+  t.deepEqual(scanLog(report('framevec_serve [framevec] / framevec_serve [framevec]', ...kernel)).map(({kind}) => kind), ['sanitizer']);
+  t.deepEqual(scanLog(report('_find_next_bit / folio_add_lru', ' _find_next_bit+0x1/0x2', ' framevec_put_pages+0x1/0x2 [framevec]')).map(({line}) => line), [2]);
+  t.deepEqual(scanLog(report('pin_user_pages_fast / folio_add_lru', ...kernel.slice(0, 3), ' framevec_get_pages+0x1/0x2 [framevec]')), []);
+  // A report that the end of the log cuts off.
+  t.deepEqual(scanLog(report('up_read / folio_add_lru', ...kernel).split('\n').slice(0, 4).join('\n')), []);
 });
 
 test('a report is quoted by its headline, not by its stack trace', (t) => {

@@ -3,7 +3,7 @@ import {existsSync, lstatSync, readFileSync, readdirSync, rmSync, statSync} from
 import {basename, dirname, join} from 'node:path';
 import type {Cache} from './cache.js';
 import {DEBUG_LOCK} from './debug-kernel.js';
-import {DEBUG_KERNEL} from './kernels.js';
+import {BUILT_KERNELS} from './kernels.js';
 import type {Progress} from './progress.js';
 import {entriesInUse, isRunning, runsIn} from './runs.js';
 
@@ -28,7 +28,7 @@ export interface Entry {
 
 /** Kernels that a newer version has taken the place of, with what was made for them. Under the lock. */
 export async function removeSuperseded(cache: Cache, progress: Progress): Promise<void> {
-  const old = supersededKernels(cache).filter((name) => !name.startsWith(DEBUG_KERNEL));
+  const old = supersededKernels(cache).filter((name) => !BUILT_KERNELS.some((built) => name.startsWith(built)));
   for (const {name, bytes} of await remove(cache, [...old.map((kernel) => `kernels/${kernel}`), ...madeForNone(cache)])) {
     progress.say(`removed ${name}, which nothing uses any more: ${inWords(bytes)}`);
   }

@@ -1,20 +1,29 @@
 /**
- * A sanitizing kernel: Debian's linux-source-6.1, built once in the cache with KASAN, lockdep, kmemleak, DEBUG_VM,
- * PAGE_TABLE_CHECK and fault injection. Its configuration is the checkout's, test/debug-kernel.config.
+ * The sanitizing kernels: Debian's linux-source-6.1, each built once in the cache. `debug` has KASAN, lockdep, kmemleak, DEBUG_VM,
+ * PAGE_TABLE_CHECK and fault injection. `kcsan` has the Kernel Concurrency Sanitizer instead of what does not go with it.
+ * Their configurations are the checkout's.
  */
 import {createHash} from 'node:crypto';
-import {copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync} from 'node:fs';
+import {copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {Cache} from './cache.js';
 import {VmError} from './errors.js';
-import {DEBUG_KERNEL} from './kernels.js';
+import {type BUILT_KERNELS, DEBUG_KERNEL, KCSAN_KERNEL} from './kernels.js';
 import {PackageSource} from './packages.js';
 import {findProgram, must} from './programs.js';
 import type {Progress} from './progress.js';
 
-const CONFIG = fileURLToPath(new URL('../../../test/debug-kernel.config', import.meta.url));
+export type BuiltKernel = (typeof BUILT_KERNELS)[number];
+
+const inTest = (name: string): string => fileURLToPath(new URL(`../../../test/${name}`, import.meta.url));
+
+/** What a configuration consists of. A later file has the last word. */
+const CONFIGS: Readonly<Record<BuiltKernel, readonly string[]>> = {
+  [DEBUG_KERNEL]: [inTest('debug-kernel.config')],
+  [KCSAN_KERNEL]: [inTest('debug-kernel.config'), inTest('kcsan-kernel.config')],
+};
 const SOURCE_PACKAGE = 'linux-source-6.1';
 
 /** The general lock would keep every other run waiting for the better part of an hour. */
@@ -40,21 +49,22 @@ export interface DebugKernel {
   id: string;
 }
 
-interface Record {
+interface Built {
   config: string;
   release: string;
   id: string;
 }
 
-export async function buildDebugKernel(cache: Cache, progress: Progress, refresh: boolean): Promise<DebugKernel> {
-  if (!existsSync(CONFIG)) {
-    throw new VmError(`--kernel ${DEBUG_KERNEL} is for a checkout of framevec: the configuration is in its test/`);
+export async function buildDebugKernel(cache: Cache, progress: Progress, name: BuiltKernel, refresh: boolean): Promise<DebugKernel> {
+  if (!CONFIGS[name].every((file) => existsSync(file))) {
+    throw new VmError(`--kernel ${name} is for a checkout of framevec: the configuration is in its test/`);
   }
-  const config = createHash('sha256').update(readFileSync(CONFIG)).digest('hex').slice(0, 16);
-  const recordPath = cache.path('kernels', `${DEBUG_KERNEL}.json`);
+  const text = CONFIGS[name].map((file) => readFileSync(file, 'utf8')).join('');
+  const config = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  const recordPath = cache.path('kernels', `${name}.json`);
   const read = (): DebugKernel | undefined => {
     try {
-      const record = JSON.parse(readFileSync(recordPath, 'utf8')) as Record;
+      const record = JSON.parse(readFileSync(recordPath, 'utf8')) as Built;
       const directory = cache.path('kernels', record.id);
       return record.config === config && existsSync(directory) ? {directory, release: record.release, id: record.id} : undefined;
     } catch {
@@ -74,13 +84,13 @@ export async function buildDebugKernel(cache: Cache, progress: Progress, refresh
       return built;
     }
     const source = await fetchSource(cache, progress);
-    const id = `${DEBUG_KERNEL}-${source.version}-${config}`;
+    const id = `${name}-${source.version}-${config}`;
     const directory = cache.path('kernels', id);
     if (!existsSync(directory)) {
-      await cache.make(directory, (temporary) => build(progress, source.archive, temporary));
+      await cache.make(directory, (temporary) => build(progress, source.archive, temporary, text));
     }
     const release = readFileSync(join(directory, 'release'), 'utf8').trim();
-    cache.writeJson(recordPath, {config, release, id} satisfies Record);
+    cache.writeJson(recordPath, {config, release, id} satisfies Built);
     rmSync(source.archive, {force: true});
     return {directory, release, id};
   }, DEBUG_LOCK);
@@ -114,18 +124,20 @@ async function fetchSource(cache: Cache, progress: Progress): Promise<{archive: 
 }
 
 /** bzImage, release, lib/modules, and in build/ what a module is built against. */
-async function build(progress: Progress, archive: string, temporary: string): Promise<void> {
+async function build(progress: Progress, archive: string, temporary: string, config: string): Promise<void> {
   const tree = join(temporary, 'build');
   const jobs = availableParallelism();
+  const asked = join(temporary, 'asked.config');
+  writeFileSync(asked, config);
   // A make around this one has options and a job server of its own.
-  const env = {MAKEFLAGS: undefined, MFLAGS: undefined, MAKEOVERRIDES: undefined, MAKELEVEL: undefined, KCONFIG_ALLCONFIG: CONFIG};
+  const env = {MAKEFLAGS: undefined, MFLAGS: undefined, MAKEOVERRIDES: undefined, MAKELEVEL: undefined, KCONFIG_ALLCONFIG: asked};
   const make = (what: string, ...args: string[]): Promise<string> => must(what, 'nice', ['-n', '10', 'make', '-C', tree, `-j${jobs}`, ...args], {env});
 
   progress.say(`a sanitizing kernel is built now, once: on ${jobs} processors it takes ${Math.ceil(12 / jobs)} to ${Math.ceil(40 / jobs)} minutes and 3 GB for the time`);
   mkdirSync(tree);
   await progress.step(`unpack ${SOURCE_PACKAGE}`, () => must('unpacking the source', 'tar', ['-C', tree, '--strip-components=1', '-xf', archive]));
   await make('configuring the kernel', 'allnoconfig');
-  checkConfig(readFileSync(CONFIG, 'utf8'), readFileSync(join(tree, '.config'), 'utf8'));
+  checkConfig(config, readFileSync(join(tree, '.config'), 'utf8'));
   await progress.step('build the sanitizing kernel', () => make('building the kernel', 'bzImage', 'modules'));
   await make('installing its modules', 'modules_install', `INSTALL_MOD_PATH=${temporary}`);
   const release = readFileSync(join(tree, 'include/config/kernel.release'), 'utf8').trim();
@@ -143,7 +155,8 @@ async function build(progress: Progress, archive: string, temporary: string): Pr
 /** A switch whose dependencies are not met is left out without a word: a check that is not in the kernel finds nothing. */
 export function checkConfig(asked: string, made: string): void {
   const lines = new Set(made.split('\n'));
-  const missing = asked.split('\n').filter((line) => /^CONFIG_\w+=/.test(line))
+  const switches = new Map(asked.split('\n').filter((line) => /^CONFIG_\w+=/.test(line)).map((line) => [line.split('=', 1)[0], line]));
+  const missing = [...switches.values()]
     .filter((line) => (line.endsWith('=n') ? new RegExp(`^${line.slice(0, -1)}[ym]$`, 'm').test(made) : !lines.has(line)));
   if (missing.length > 0) {
     throw new VmError(`this kernel's configuration cannot be had as it was asked for: ${missing.join(', ')}`);

@@ -6,8 +6,8 @@ import {findPayload, writeVmlinux} from './bzimage.js';
 import type {Cache} from './cache.js';
 import {removeSuperseded} from './clean.js';
 import {EXIT, VmError} from './errors.js';
-import {buildDebugKernel} from './debug-kernel.js';
-import {DEBUG_KERNEL, DEFAULT_KERNEL, KERNEL_NAMES, findKernelKind, type KernelKind, type Suite} from './kernels.js';
+import {buildDebugKernel, type BuiltKernel} from './debug-kernel.js';
+import {BUILT_KERNELS, DEBUG_KERNEL, DEFAULT_KERNEL, KCSAN_KERNEL, KERNEL_NAMES, findKernelKind, type KernelKind, type Suite} from './kernels.js';
 import {PackageSource, type PackageVersion} from './packages.js';
 import {must} from './programs.js';
 import type {Progress} from './progress.js';
@@ -44,8 +44,9 @@ export async function findKernel(cache: Cache, progress: Progress, request: Kern
   if (kind !== undefined) {
     return await packagedKernel(cache, progress, kind, request.refresh ?? false);
   }
-  if (request.name === DEBUG_KERNEL) {
-    return await debugKernel(cache, progress, request.refresh ?? false);
+  const built = BUILT_KERNELS.find((name) => name === request.name);
+  if (built !== undefined) {
+    return await debugKernel(cache, progress, built, request.refresh ?? false);
   }
   if (request.name === 'host') {
     return await installedKernel();
@@ -57,7 +58,7 @@ export async function findKernel(cache: Cache, progress: Progress, request: Kern
 }
 
 /** What the cache remembers of a kernel: its directory, made of these versions. */
-interface Record {
+interface Fetched {
   directory: string;
   release: string;
   packages: PackageVersion[];
@@ -65,9 +66,9 @@ interface Record {
 
 async function packagedKernel(cache: Cache, progress: Progress, kind: KernelKind, refresh: boolean): Promise<Kernel> {
   const recordPath = cache.path('kernels', `${kind.name}.json`);
-  const read = (): Record | undefined => {
+  const read = (): Fetched | undefined => {
     try {
-      const record = JSON.parse(readFileSync(recordPath, 'utf8')) as Record;
+      const record = JSON.parse(readFileSync(recordPath, 'utf8')) as Fetched;
       return existsSync(cache.path('kernels', record.directory)) ? record : undefined;
     } catch {
       return undefined;
@@ -99,7 +100,7 @@ async function packagedKernel(cache: Cache, progress: Progress, kind: KernelKind
   };
 }
 
-async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): Promise<Record> {
+async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): Promise<Fetched> {
   try {
     return await fetchFrom(cache, progress, kind, kind.suite);
   } catch (error) {
@@ -112,7 +113,7 @@ async function fetchKernel(cache: Cache, progress: Progress, kind: KernelKind): 
   }
 }
 
-async function fetchFrom(cache: Cache, progress: Progress, kind: KernelKind, suite: Suite): Promise<Record> {
+async function fetchFrom(cache: Cache, progress: Progress, kind: KernelKind, suite: Suite): Promise<Fetched> {
   const source = new PackageSource(cache, progress, suite);
   await source.update();
   const packages = await source.resolve(kind.packages);
@@ -166,19 +167,31 @@ async function arrange(tree: string, final: string, release: string): Promise<vo
   await writeVmlinux(payload, join(tree, 'vmlinux'));
 }
 
-async function debugKernel(cache: Cache, progress: Progress, refresh: boolean): Promise<Kernel> {
-  const {directory, release, id} = await buildDebugKernel(cache, progress, refresh);
+/** How a sanitizing kernel is booted, and a module built for it. */
+const BUILT: Readonly<Record<BuiltKernel, {makeArguments: readonly string[]; commandLine: string}>> = {
+  [DEBUG_KERNEL]: {
+    // Counts how often each line of the module is executed.
+    makeArguments: ['GCOV_PROFILE=y'],
+    // One report is seldom the only one, and of a leak the log shall say what it is.
+    commandLine: 'kasan_multi_shot kmemleak.verbose=1',
+  },
+  [KCSAN_KERNEL]: {
+    makeArguments: [],
+    // Off at boot unless told. The defaults watch too few accesses for too short a time.
+    commandLine: 'kcsan.early_enable=1 kcsan.skip_watch=150 kcsan.udelay_task=200',
+  },
+};
+
+async function debugKernel(cache: Cache, progress: Progress, name: BuiltKernel, refresh: boolean): Promise<Kernel> {
+  const {directory, release, id} = await buildDebugKernel(cache, progress, name, refresh);
   return {
-    name: DEBUG_KERNEL,
+    name,
     release,
     // It does not start by PVH.
     image: join(directory, 'bzImage'),
     modulesRoot: directory,
     headers: join(directory, 'build'),
-    // Tells which lines of the module the tests came by.
-    makeArguments: ['GCOV_PROFILE=y'],
-    // One report is seldom the only one, and of a leak the log shall say what it is.
-    commandLine: 'kasan_multi_shot kmemleak.verbose=1',
+    ...BUILT[name],
     id,
   };
 }

@@ -71,11 +71,13 @@ export const KERNELS: readonly KernelKind[] = VERSIONS.flatMap(({version, ...res
 
 export const DEFAULT_KERNEL = '6.1';
 
-/** Not a stock kernel: one that is built here, to find what a stock kernel does not see. */
+/** Not stock kernels: they are built here, to find what a stock kernel does not see. `kcsan` finds data races. */
 export const DEBUG_KERNEL = 'debug';
+export const KCSAN_KERNEL = 'kcsan';
+export const BUILT_KERNELS = [DEBUG_KERNEL, KCSAN_KERNEL] as const;
 
 /** All that --kernel knows by name. */
-export const KERNEL_NAMES: readonly string[] = [...KERNELS.map(({name}) => name), DEBUG_KERNEL, 'host'];
+export const KERNEL_NAMES: readonly string[] = [...KERNELS.map(({name}) => name), ...BUILT_KERNELS, 'host'];
 
 export function findKernelKind(name: string): KernelKind | undefined {
   return KERNELS.find((kernel) => kernel.name === name);

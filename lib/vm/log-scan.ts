@@ -15,7 +15,7 @@ export interface Finding {
  */
 const COMPLAINTS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['panic', /^Kernel panic\b/],
-  ['kasan', /^BUG: K(ASAN|CSAN|FENCE|MSAN)\b|^K(ASAN|CSAN|FENCE|MSAN): (?!.*(initialized|enabled))/],
+  ['sanitizer', /^BUG: K(ASAN|CSAN|FENCE|MSAN)\b|^K(ASAN|CSAN|FENCE|MSAN): (?!.*(initialized|enabled))/],
   ['atomic', /^BUG: (sleeping function called from invalid context|scheduling while atomic|Invalid wait context)/],
   ['lockdep', /\b(possible (circular|recursive) locking|inconsistent lock state|suspicious RCU usage|bad unlock balance|possible irq lock inversion|Invalid wait context|held lock freed|still has locks held)\b|^INFO: trying to register non-static key|lock order detected|lock held when returning to user space/i],
   ['lockup', /^watchdog: BUG: |^BUG: (soft lockup|workqueue lockup)|hard LOCKUP|^rcu: INFO: .*\bstall|^INFO: rcu_.*\bstall/],
@@ -47,6 +47,25 @@ const OF_A_GROUP = 'Memory cgroup out of memory: Killed process';
 const NEGATIVE_WAIT = 'schedule_timeout: wrong timeout value';
 const WHO = /^CPU: .*\bComm: (\S+)/;
 
+/**
+ * KCSAN reports every data race, and the kernel's own code has many that nobody minds. A report is a complaint if a module is in it:
+ * in one of the two stacks, as the function that accessed the memory or one of the two that called it.
+ */
+const DATA_RACE = /^BUG: KCSAN: (data-race|assert)/;
+const END_OF_REPORT = /^={20,}$/;
+const ACCESS = /\bby (task|interrupt) .*on cpu \d+:$/;
+const OF_A_MODULE = /\[[\w-]+\]$/;
+const ACCESS_AND_CALLERS = 3;
+
+/** Whether the report that begins with this line is about a module. */
+function racesInModule(lines: readonly string[], title: number): boolean {
+  if (/\[[\w-]+\]/.test(withoutStamp(lines[title] ?? ''))) return true;
+  const report = lines.slice(title + 1, title + 200).map(withoutStamp);
+  const end = report.findIndex((line) => END_OF_REPORT.test(line));
+  const stacks = report.slice(0, end < 0 ? report.length : end);
+  return stacks.some((line, index) => ACCESS.test(line) && stacks.slice(index + 1, index + 1 + ACCESS_AND_CALLERS).some((frame) => OF_A_MODULE.test(frame)));
+}
+
 const STAMP = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?/;
 
 export function scanLog(log: string): Finding[] {
@@ -54,9 +73,10 @@ export function scanLog(log: string): Finding[] {
   let outOfMemoryAt = Number.POSITIVE_INFINITY;
   /** Who asked for a negative wait, until its trace has come; empty until it is told. */
   let waiter: string | undefined;
-  for (const [index, raw] of log.split('\n').entries()) {
+  const lines = log.split('\n');
+  for (const [index, raw] of lines.entries()) {
     const text = withoutStamp(raw);
-    if (QUOTING.test(text)) continue;
+    if (QUOTING.test(text) || (DATA_RACE.test(text) && !racesInModule(lines, index))) continue;
     if (OUT_OF_MEMORY.test(text)) outOfMemoryAt = index;
     if (text.startsWith(OF_A_GROUP)) {
       findings = findings.filter(({kind, line}) => kind !== 'trace' || line <= outOfMemoryAt);

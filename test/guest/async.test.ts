@@ -211,12 +211,13 @@ test.serial('watched vectors leave no descriptor behind, and let the process and
   const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
   t.is(await new Promise((resolve, reject) => new Worker(url).once('exit', resolve).once('error', reject)), 0);
   const memory = DeviceMemory.map('/dev/framevec', {length: pageSize});
-  const {fd} = FrameVector.create(1);
+  using first = FrameVector.create(1);
   for (let i = 0; i < 100; i++) {
     using vector = FrameVector.pin(memory);
     t.false(vector.staleSignal.aborted);
   }
-  t.true(FrameVector.create(1).fd <= fd + 4, 'descriptors are used again');
+  using last = FrameVector.create(1);
+  t.true(last.fd <= first.fd + 4, 'descriptors are used again');
   memory.close();
   t.notRegex(readFileSync('/proc/self/maps', 'utf8'), /\/dev\/framevec/);
 });

@@ -4,6 +4,7 @@ import {execFileSync} from 'node:child_process';
 import {release} from 'node:os';
 import type {TestFn} from 'ava';
 import {scanLog} from '../../lib/vm/log-scan.js';
+import {tells, type Told} from './native.js';
 import {PAGE} from './raw.js';
 
 const PFN_MASK = (1n << 55n) - 1n;
@@ -64,11 +65,18 @@ export async function until(what: string, holds: () => boolean, limitMs = 60_000
   }
 }
 
-/** The last thing in every test file: nothing stays pinned or charged, and the kernel has not complained. */
+/** The last thing in every test file: nothing stays pinned, charged or open, and the kernel has not complained. */
 export function endsBalanced(test: TestFn): void {
-  test.after.always('every frame that was pinned is unpinned, and the kernel log is clean', async t => {
+  test.after.always('every frame that was pinned is unpinned, nothing is charged or open, and the kernel log is clean', async t => {
     await until('the pin counters balance', () => framesPinned() === 0, 10_000);
     t.is(statusFrames('VmPin'), 0);
+    // The library keeps the device open; a process that was killed may still be on its way out.
+    let held: Told = {};
+    const isBalanced = (): boolean => {
+      held = tells('balance', []);
+      return held.charged === 0 && held.vectors === 0 && Number(held.references) <= 1;
+    };
+    await until('nothing is charged and no vector is open', isBalanced, 10_000).catch(() => { t.fail(JSON.stringify(held)); });
     t.deepEqual(scanLog(execFileSync('dmesg', {encoding: 'utf8'})), []);
   });
 }
