@@ -10,6 +10,7 @@
 #   make bench          measure what pinning costs, and the figures of docs/performance.md, in the VM
 #   make bench-report   make a page of the last measurement: build/bench-KERNEL.html
 #   make check          run the linters of every language and of the documentation
+#   make api-report     write the public API to test/types, after a change on purpose
 #   make docs           build the library's reference: build/docs/index.html
 #   make vm RUN='...'   run a shell command in the VM
 #   make load           build the module for this machine's kernel and load it; make unload
@@ -36,7 +37,7 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all help bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -220,6 +221,13 @@ check: check-lib check-docs check-native check-kmod
 
 check-lib: $(library)
 	$(step) "eslint" npx eslint .
+	$(step) "api-extractor: the public API is that of test/types" $(api_report)
+
+# What the package exports, as test/types/*.api.md have it: `make api-report` after a change on purpose.
+api_report = sh -c 'for report in api-extractor api-extractor.bench; do npx api-extractor run $(1) --config test/types/$$report.json || exit; done'
+
+api-report: $(library)
+	$(step) "api-extractor: test/types/*.api.md" $(call api_report,--local)
 
 # Links, commands and code of the pages; spelling; the man page; and the reference, of which every warning is an error.
 check-docs: $(library) $(ava) docs

@@ -93,6 +93,15 @@ for (const command of ['doctor', 'top', 'pin --help', 'completion bash']) {
   });
 }
 
+test('without /proc each command that needs it says so in one line', (t) => {
+  for (const command of [['doctor'], ['vm', '--prepare']]) {
+    const {status, stdout, stderr} = spawnSync('unshare', ['--mount', 'sh', '-c', 'mount --make-rprivate / && umount -l /proc && exec "$0" "$@"', process.execPath, MAIN, ...command], {encoding: 'utf8'});
+    t.not(status, 0);
+    t.is(stdout, '');
+    t.regex(stderr, /^framevec: .*\/proc\/.*\n$/, command.join(' '));
+  }
+});
+
 test('Node 18 is told which Node is needed', async (t) => {
   t.timeout(600_000);
   const {status, stdout, stderr} = spawnSync(await nodeOf(18), [MAIN, 'doctor'], {encoding: 'utf8'});

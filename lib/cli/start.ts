@@ -1,4 +1,5 @@
 /** Runs the command line, and ends it in one line whatever it meets. */
+import {errnoInWords} from '../errno.js';
 import {FrameVectorError} from '../errors.js';
 import {Ended, EXIT} from './exit.js';
 import {createProgram} from './program.js';
@@ -11,6 +12,15 @@ function endWithOutput(name: string, stream: NodeJS.WriteStream): void {
     if (code === 'EPIPE') process.exit(EXIT.outputClosed);
     process.stderr.write(`framevec: writing to ${name}: ${code === 'ENOSPC' ? NO_SPACE : message}\n`, () => process.exit(EXIT.failed));
   });
+}
+
+/** A system call of Node's that failed, in a line. Undefined for any other error, which is a fault of this program. */
+function failureInWords(error: unknown): string | undefined {
+  if (error instanceof FrameVectorError) return error.message;
+  const {errno, syscall, path} = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error) || errno === undefined || syscall === undefined) return undefined;
+  const remedy = path?.startsWith('/proc/') === true ? '. framevec reads /proc: `mount -t proc proc /proc` as root' : '';
+  return `${syscall}${path === undefined ? '' : ` ${path}`}: ${errnoInWords(errno)}${remedy}`;
 }
 
 export async function start(): Promise<void> {
@@ -28,8 +38,9 @@ export async function start(): Promise<void> {
       process.exitCode = error.status;
       return;
     }
-    if (!(error instanceof FrameVectorError)) throw error;
-    process.stderr.write(`framevec: ${error.message}\n`);
+    const words = failureInWords(error);
+    if (words === undefined) throw error;
+    process.stderr.write(`framevec: ${words}\n`);
     process.exitCode = EXIT.failed;
   }
 }
