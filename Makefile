@@ -1,21 +1,23 @@
-# framevec. Each of these is a fine first command on a fresh clone:
+# framevec. `make help` prints this list. Each command installs what it needs, also on a fresh clone:
 #
-#   make demo           the main job, in a VM: pin a buffer, look at its frames
-#   make test           every test, on the host and in the VM
-#   make test-matrix    the VM's tests on every kernel
-#   make test-node      the library's tests under each Node
-#   make test-asan      the library's tests with the addon under sanitizers
-#   make coverage       every test, and which lines of library and addon they came by
-#   make test-debug     the VM's tests on a sanitizing kernel, which is built first
-#   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
-#   make bench-report   the same as a page: build/bench-KERNEL.html, and the picture of it in docs/
-#   make check          the linters, for every language here, and for the documentation
-#   make docs           the library's reference, to build/docs/index.html
-#   make vm RUN='...'   a shell command in the VM
-#   make load, unload   the module, in the kernel that runs here, until it boots
-#   make install        the module, on this machine, by dkms; make uninstall
+#   make demo           pin a buffer in a VM and show its frames
+#   make test           run every test, on the host and in the VM; ONLY='gup abi' chooses test files
+#   make test-matrix    run the VM's tests on every kernel; KERNELS=5.10,7.x-rt and ONLY= choose
+#   make test-node      run the library's tests under each Node; NODES=24,26 and ONLY= choose
+#   make test-asan      run the library's tests with the addon under sanitizers
+#   make coverage       run every test, and count the lines of library and addon that are executed
+#   make test-debug     build a sanitizing kernel once, and run the VM's tests on it
+#   make bench          measure what pinning costs, and the figures of docs/performance.md, in the VM
+#   make bench-report   make a page of the last measurement: build/bench-KERNEL.html
+#   make check          run the linters of every language and of the documentation
+#   make api-report     write the public API to test/types, after a change on purpose
+#   make docs           build the library's reference: build/docs/index.html
+#   make vm RUN='...'   run a shell command in the VM
+#   make load           build the module for this machine's kernel and load it; make unload
+#   make install        install the module on this machine with dkms; make uninstall
+#   make clean          remove what was built
 #
-# KERNEL=6.1 chooses the VM's kernel.
+# KERNEL=6.12 chooses the VM's kernel (default: 6.1).
 
 SHELL  := /bin/sh
 KERNEL ?= 6.1
@@ -35,9 +37,12 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 # --- building ---------------------------------------------------------------
 
@@ -175,7 +180,7 @@ test-packages:
 
 # ALSO='6.12 7.x-rt debug' adds a short selection on these, WITHIN=1800 on those only that can begin before so many seconds.
 test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
-	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %) $(if $(WITHIN),--within $(WITHIN))
+	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %) $(if $(WITHIN),--within $(WITHIN)) $(ONLY)
 
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
@@ -224,13 +229,20 @@ check: check-lib check-docs check-native check-kmod
 
 check-lib: $(library)
 	$(step) "eslint" npx eslint .
+	$(step) "api-extractor: the public API is that of test/types" $(api_report)
+
+# What the package exports, as test/types/*.api.md have it: `make api-report` after a change on purpose.
+api_report = sh -c 'for report in api-extractor api-extractor.bench; do npx api-extractor run $(1) --config test/types/$$report.json || exit; done'
+
+api-report: $(library)
+	$(step) "api-extractor: test/types/*.api.md" $(call api_report,--local)
 
 # Links, commands and code of the pages; spelling; the man page; and the reference, of which every warning is an error.
 check-docs: $(library) $(ava) docs
 	@.ci/packages mandoc groff
 	$(step) "tsc: the examples" npx tsc -p docs/examples
 	$(step) "the pages: links, commands, code" npx ava dist/test/docs.test.js dist/test/abi_page.test.js
-	$(step) "cspell" npx cspell --config docs/cspell.json --no-progress --no-summary README.md CHANGELOG.md SECURITY.md 'docs/**'
+	$(step) "cspell" npx cspell --config docs/cspell.json --no-progress --no-summary README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md 'docs/**'
 	$(step) "mandoc" sh -c '! mandoc -T lint -W style docs/man/framevec.4 2>/dev/null | grep .'
 	$(step) "groff" sh -c '! groff -mandoc -ww -z -Tutf8 docs/man/framevec.4 2>&1 | grep .'
 

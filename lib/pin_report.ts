@@ -25,6 +25,8 @@ export interface PinReport {
   /** Runs of frames that follow each other: how many, and the first of them. */
   readonly extents: number;
   readonly first: readonly {readonly pfn?: string; readonly frames: number}[];
+  /** All frames are the kernel's shared page of zeros: the memory was never written. Needs frame numbers. */
+  readonly zeroPage?: true;
   /** In the kernel, nanoseconds. */
   readonly pin: Timing;
   readonly unpin: Timing;
@@ -76,15 +78,21 @@ export function pinReport(request: PinRequest): PinReport {
       const pfn = pfns?.[i];
       return {...(pfn !== undefined && {pfn: `0x${pfn.toString(16)}`}), frames: count};
     }),
+    ...(pfns !== undefined && isZeroPage(counts, pfns) && {zeroPage: true}),
     pin,
     unpin,
     ...(stopped && {stopped: {reason: stopped.reason, offset: stopped.offset, words: stopInWords(stopped, pageSize)}}),
   };
 }
 
+/** One page that is mapped again and again: until Linux 6.2, a pin for read of memory that nobody has written. */
+function isZeroPage(counts: Uint32Array, pfns: BigUint64Array): boolean {
+  return pfns.length > 1 && pfns.every((pfn, i) => pfn === pfns[0] && counts[i] === 1);
+}
+
 /** The report as lines for a reader. */
 export function reportInWords(report: PinReport): string {
-  const {backing, kind, frames, offset, bytes, write, extents, first, pin, unpin, stopped} = report;
+  const {backing, kind, frames, offset, bytes, write, extents, first, zeroPage, pin, unpin, stopped} = report;
   const microseconds = (ns: number): string => `${(ns / 1000).toFixed(1)} µs`;
   const lines = [
     `backing   ${backing}, ${bytesInWords(bytes)}${write ? ', for writing' : ''}`,
@@ -92,11 +100,12 @@ export function reportInWords(report: PinReport): string {
     `frames    ${frames}`,
     `offset    ${offset}`,
     `extents   ${extents}`,
-    ...first.map(({pfn, frames: count}) => `          ${pfn === undefined ? '' : `PFN ${pfn.padStart(11)}  `}${String(count).padStart(7)} ${count === 1 ? 'frame' : 'frames'}`),
+    ...(zeroPage === true ? [`          All ${extents} entries are the kernel's shared zero page: the memory was never written.`] : []),
+    ...(zeroPage === true ? [] : first).map(({pfn, frames: count}) => `          ${pfn === undefined ? '' : `PFN ${pfn.padStart(11)}  `}${String(count).padStart(7)} ${count === 1 ? 'frame' : 'frames'}`),
   ];
-  if (extents > first.length) lines.push(`          and ${extents - first.length} more`);
-  lines.push(`pin       ${microseconds(pin.callNs)} in the kernel, ${microseconds(pin.gupNs)} of them to find and hold the frames`);
-  lines.push(`unpin     ${microseconds(unpin.callNs)} in the kernel, ${microseconds(unpin.gupNs)} of them to let go of them`);
+  if (zeroPage !== true && extents > first.length) lines.push(`          and ${extents - first.length} more`);
+  lines.push(`pin       ${microseconds(pin.callNs)} in the kernel, ${microseconds(pin.gupNs)} of them in get_user_pages()`);
+  lines.push(`unpin     ${microseconds(unpin.callNs)} in the kernel, ${microseconds(unpin.gupNs)} of them to release the pages`);
   if (stopped !== undefined) lines.push(`stopped   ${stopped.reason}: ${stopped.words}`);
   return lines.join('\n');
 }

@@ -6,6 +6,7 @@ import test from 'ava';
 import {EXIT, EXIT_HELP} from '../lib/cli/exit.js';
 import {PACKAGE_ROOT} from '../lib/package.js';
 import {EXIT as VM_EXIT} from '../lib/vm/errors.js';
+import {nodeOf} from './other_node.js';
 
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 
@@ -70,9 +71,48 @@ test('what the kernel refuses is a failure, on stderr', (t) => {
 });
 
 test('the statuses stand where they are documented', (t) => {
-  t.deepEqual(EXIT, {done: 0, failed: 1, usage: 2});
+  t.deepEqual(EXIT, {done: 0, failed: 1, usage: 2, outputClosed: 141});
   const page = readFileSync(`${PACKAGE_ROOT}docs/install.md`, 'utf8');
   for (const status of [...Object.values(EXIT), ...Object.values(VM_EXIT)]) t.regex(page, new RegExp(`^\\| ${status} \\|`, 'm'), String(status));
+});
+
+for (const command of ['doctor', 'top', 'pin --help', 'completion bash']) {
+  const inShell = (script: string): {status: number | null; stderr: string} =>
+    spawnSync('bash', ['-o', 'pipefail', '-c', script.replace('framevec', `"$0" "$1" ${command}`), process.execPath, MAIN], {encoding: 'utf8'});
+
+  test(`framevec ${command} ends quietly when the reader of its output has gone`, (t) => {
+    const {status, stderr} = inShell('{ sleep 0.5; framevec; } | true');
+    t.is(stderr, '');
+    t.is(status, EXIT.outputClosed);
+  });
+
+  test(`framevec ${command} says in one line that the disk is full`, (t) => {
+    const {status, stderr} = inShell('framevec >/dev/full');
+    t.is(stderr, 'framevec: writing to stdout: there is no space left on the device that it goes to (ENOSPC)\n');
+    t.is(status, EXIT.failed);
+  });
+}
+
+test('without /proc each command that needs it says so in one line', (t) => {
+  for (const command of [['doctor'], ['vm', '--prepare']]) {
+    const {status, stdout, stderr} = spawnSync('unshare', ['--mount', 'sh', '-c', 'mount --make-rprivate / && umount -l /proc && exec "$0" "$@"', process.execPath, MAIN, ...command], {encoding: 'utf8'});
+    t.not(status, 0);
+    t.is(stdout, '');
+    t.regex(stderr, /^framevec: .*\/proc\/.*\n$/, command.join(' '));
+  }
+});
+
+test('Node 18 is told which Node is needed', async (t) => {
+  t.timeout(600_000);
+  const {status, stdout, stderr} = spawnSync(await nodeOf(18), [MAIN, 'doctor'], {encoding: 'utf8'});
+  t.is(status, 1);
+  t.is(stdout, '');
+  t.regex(stderr, /^framevec: this is Node 18\.\d+\.\d+, but framevec needs Node 20\.19 or later: .+\n$/);
+});
+
+test('the Node that is needed is the one that the package names', (t) => {
+  const {engines} = JSON.parse(readFileSync(`${PACKAGE_ROOT}package.json`, 'utf8')) as {engines: {node: string}};
+  t.is(engines.node, '>=20.19');
 });
 
 for (const shell of ['bash', 'zsh', 'fish']) {

@@ -48,9 +48,9 @@ function complaints(programs: ReadonlyMap<string, string>): string[] {
   });
 }
 
-test('every block of TypeScript compiles, as strictly as the library does', t => {
+test('every block of TypeScript and JavaScript compiles, as strictly as the library does', t => {
   t.timeout(300_000);
-  const blocks = blocksIn('ts');
+  const blocks = blocksIn('ts', 'js');
   const name = ({place}: Block): string => `${PACKAGE_ROOT}build/${place.replaceAll(/[/:]/g, '-')}.ts`;
   t.deepEqual(complaints(new Map(blocks.map(block => [name(block), programOf(block, 'test/docs/setup')]))), []);
   t.deepEqual(complaints(new Map([[`${PACKAGE_ROOT}build/wrong.ts`, "import {FrameVector} from 'framevec';\nFrameVector.create('1');\n"]])).length, 1, 'it would complain');

@@ -1,12 +1,13 @@
 /** The package as npm makes it and users get it: packed, installed in an empty project, without a compiler, under each Node. */
 import {execFileSync, spawnSync} from 'node:child_process';
-import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {dirname, join, normalize} from 'node:path';
 import test from 'ava';
 import {MODULE_SOURCES, sourceFiles} from '../lib/module/sources.js';
 import {PACKAGE_ROOT, VERSION} from '../lib/package.js';
 import type {Diagnosis} from '../lib/doctor/index.js';
+import {pages} from './docs/pages.js';
 import {MAJORS, nodeOf, npmOf, OLDEST_TYPESCRIPT, tscOf} from './other_node.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'framevec-package-'));
@@ -55,10 +56,42 @@ test.after.always('nothing is left behind', () => {
 test('the package has the addon, the library with its types, and all that the module and the addon are built of', (t) => {
   const files = run('tar', ['-tzf', tarball], directory).split('\n').map((path) => path.replace(/^package\//, ''));
   for (const file of [
-    PREBUILT, 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/cli/main.js', 'docs/man/framevec.4',
+    PREBUILT, 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/cli/main.js', 'docs/man/framevec.4', 'docs/api.md',
+    'docs/examples/pin-a-buffer.mjs',
     ...sourceFiles(MODULE_SOURCES).map((path) => `kmod/${path}`),
   ]) t.true(files.includes(file), file);
-  t.deepEqual(files.filter((path) => /^(test|dist\/test|build|node_modules|docs(?!\/man)|\.ci)\/|\.(o|ko|mod|mod\.c|cmd)$/.test(path)), []);
+  t.deepEqual(files.filter((path) => /^(test|dist\/test|build|node_modules|\.ci)\/|\.(o|ko|mod|mod\.c|cmd)$/.test(path)), []);
+});
+
+/** What names the checkout on purpose: for those who work on framevec. */
+const FOR_CONTRIBUTORS = /^(CONTRIBUTING|CHANGELOG|docs\/(testing|design|performance|kernels))/;
+
+test('every file that a page of the package links to, or that a message names, is in the package', (t) => {
+  const files = new Set(run('tar', ['-tzf', tarball], directory).split('\n').map((path) => path.replace(/^package\//, '')));
+  const isThere = (path: string): boolean => files.has(path) || [...files].some((file) => file.startsWith(path.endsWith('/') ? path : `${path}/`));
+  let seen = 0;
+  for (const {path, links, codes} of pages) {
+    t.true(files.has(path), path);
+    for (const link of links.filter((target) => !/^(https?:|#)/.test(target))) {
+      seen++;
+      const target = normalize(join(dirname(path), decodeURI(link).replace(/#.*/, '')));
+      t.true(isThere(target), `${path} links to ${link}`);
+    }
+    if (FOR_CONTRIBUTORS.test(path)) continue;
+    for (const code of codes.filter((text) => /^(docs|kmod|native|lib|dist)\/[\w./-]+$/.test(text))) t.true(isThere(code), `${path} names ${code}`);
+  }
+  for (const source of readdirSync(join(PACKAGE_ROOT, 'lib'), {recursive: true, encoding: 'utf8'}).filter((name) => name.endsWith('.ts'))) {
+    for (const [name] of readFileSync(join(PACKAGE_ROOT, 'lib', source), 'utf8').matchAll(/\bdocs\/[\w/-]+\.\w+/g)) {
+      seen++;
+      t.true(isThere(name), `lib/${source} names ${name}`);
+    }
+  }
+  t.true(seen > 60, String(seen));
+});
+
+test('the README has fewer than 900 words, and the contributing guide fits one page', () => {
+  const words = (path: string): number => readFileSync(join(PACKAGE_ROOT, path), 'utf8').split(/\s+/).length;
+  if (words('README.md') >= 900 || words('CONTRIBUTING.md') >= 700) throw new Error(`${words('README.md')} and ${words('CONTRIBUTING.md')} words`);
 });
 
 test('the prebuilt addon is stripped, and asks for no newer C library than Node itself', (t) => {

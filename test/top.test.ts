@@ -87,8 +87,9 @@ test('the table has a row for each vector, in the order that is asked for', t =>
 });
 
 test('what could not be seen is said', t => {
-  const lines = table({...view(), loaded: false, unreadable: 3, vanished: 1}, {order: 'pid', colour: false});
+  const lines = table({...view(), loaded: false, unreadable: 3, vanished: 1}, {order: 'pid', colour: false, asRoot: false});
   t.deepEqual(lines.slice(2), ['3 processes not readable: run as root', '1 process ended meanwhile']);
+  t.notRegex(table({...view(), unreadable: 3}, {order: 'pid', colour: false, asRoot: true}).join('\n'), /run as root/);
   t.regex(lines[1] ?? '', /^the module is not loaded/);
 });
 
@@ -98,6 +99,8 @@ test('the table is cut to the window, and says how much has no place', t => {
   t.is(lines.length, 10);
   t.true(lines.every(line => line.length <= 30));
   t.is(lines.at(-1), 'and 14 more');
+  const cut = lines.filter(line => line.endsWith('…'));
+  t.true(cut.length >= 2 && cut.every(line => line.length === 30), 'what is cut ends with an ellipsis');
 });
 
 test('colours are there only when asked for', t => {

@@ -1,22 +1,22 @@
 /** `framevec pin`: what pinning one buffer comes to. */
 import {Command, InvalidArgumentError, Option} from 'commander';
 import type {PinRequest} from '../pin_report.js';
-import {EXIT} from './exit.js';
+import {wrongValue} from './exit.js';
 
 const BACKINGS = ['anon', 'thp', 'hugetlb', 'memfd', 'file:PATH', 'device:PATH'];
 
 export function pinCommand(): Command {
   return new Command('pin')
-    .description('pin one buffer, and say what came of it: frames, runs, offset, time; or why not')
-    .option('--size <bytes>', 'how much, with a unit of K, M or G if you like (default: 1M, or the whole file or device)', bytes)
-    .addOption(new Option('--backing <kind>', `of what: ${BACKINGS.join(', ')}`).default('anon').argParser(backing))
-    .option('--offset <bytes>', 'where in the file or device, or in the first page, it begins; within a page: as {unaligned: true}', bytes, 0)
-    .option('--write', 'as a device would that writes')
-    .option('--partial', 'fewer frames than asked for will do')
+    .description('pin one buffer and report the result: frames, contiguous runs, offset, time; or the reason of the failure')
+    .option('--size <bytes>', 'size of the buffer, with a unit of K, M or G (default: 1M, or the whole file or device)', bytes)
+    .addOption(new Option('--backing <kind>', `memory to pin: ${BACKINGS.join(', ')}`).default('anon').argParser(backing))
+    .option('--offset <bytes>', 'start in the file or device, or in the first page; may be within a page', bytes, 0)
+    .option('--write', 'pin for device writes')
+    .option('--partial', 'accept a partial pin')
     .option('--json', 'print one line of JSON')
     .addHelpText('after', `
-Frame numbers are told to CAP_SYS_ADMIN only; without it they are left out. The exit status is 1
-if the kernel refuses.
+Frame numbers require CAP_SYS_ADMIN and are omitted without it. The exit status is 1 if the kernel
+refuses the pin.
 
 Examples:
   $ framevec pin --size 64M --backing thp --write
@@ -24,7 +24,7 @@ Examples:
   $ framevec pin --backing device:/sys/bus/pci/devices/0000:00:04.0/resource2 --offset 1M --size 64K
   $ framevec pin --backing device:/dev/framevec --json
 `)
-    .action(async (flags: PinRequest & {json?: boolean}) => {
+    .action(async (flags: PinRequest & {json?: boolean}, command: Command) => {
       // Not before: the addon may not be built, and `framevec vm` needs none.
       const {pinReport, reportInWords} = await import('../pin_report.js');
       try {
@@ -33,8 +33,7 @@ Examples:
       } catch (error) {
         // A size or an offset that no buffer can have; what the kernel refuses is main's.
         if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-        process.stderr.write(`framevec: ${error.message}\n`);
-        process.exitCode = EXIT.failed;
+        wrongValue(command, error, {bytes: '--size', 'options.length': '--size', 'options.offset': '--offset'});
       }
     });
 }

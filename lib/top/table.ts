@@ -8,10 +8,12 @@ export type Order = (typeof ORDERS)[number];
 export interface TableOptions {
   readonly order: Order;
   readonly colour: boolean;
-  /** Characters in a line; what is longer is cut. */
+  /** Characters in a line; what is longer is cut, and ends with an ellipsis. */
   readonly columns?: number;
   /** Lines; rows that have no place are counted in the last one. */
   readonly rows?: number;
+  /** Whether the reader of /proc is root already. */
+  readonly asRoot?: boolean;
 }
 
 interface Row {
@@ -45,8 +47,8 @@ const PLAIN = '\x1b[0m';
 
 /** The lines, without line ends. */
 export function table(view: View, options: TableOptions): string[] {
-  const {columns = Infinity, rows = Infinity, colour} = options;
-  const cut = (text: string): string => text.slice(0, columns);
+  const {columns = Infinity, rows = Infinity, colour, asRoot = process.geteuid?.() === 0} = options;
+  const cut = (text: string): string => (text.length > columns ? `${text.slice(0, columns - 1)}…` : text);
   const paint = (code: string, text: string): string => (colour && code !== '' ? `${code}${cut(text)}${PLAIN}` : cut(text));
 
   const sorted = sort(view, options.order);
@@ -55,7 +57,7 @@ export function table(view: View, options: TableOptions): string[] {
   const line = (texts: readonly string[]): string =>
     texts.map((text, i) => (COLUMNS[i]?.left === true ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))).join('  ').trimEnd();
 
-  const head = summary(view).map(text => paint(BOLD, text));
+  const head = summary(view, asRoot).map(text => paint(BOLD, text));
   if (sorted.length === 0) return head;
   head.push('', paint(INVERSE, line(COLUMNS.map(({title}) => title))));
   const body = cells.map((texts, i) => paint(sorted[i]?.vector.stale === true ? RED : '', line(texts)));
@@ -64,15 +66,15 @@ export function table(view: View, options: TableOptions): string[] {
   return [...head, ...body.slice(0, room - 1), cut(`and ${body.length - room + 1} more`)];
 }
 
-function summary({loaded, processes, totals, unreadable, vanished}: View): string[] {
+function summary({loaded, processes, totals, unreadable, vanished}: View, asRoot: boolean): string[] {
   const {vectors, pages, pfns, bytes, stale, busy} = totals;
   const lines = [
     `framevec: ${count(vectors, 'vector')} in ${count(processes.length, 'process', 'processes')}: ` +
       `${count(pages, 'frame')} pinned, ${pfns} noted, ${brief(bytes)} in all` +
       `${stale > 0 ? `, ${stale} stale` : ''}${busy > 0 ? `, ${busy} busy` : ''}`,
   ];
-  if (!loaded) lines.push('the module is not loaded: `npx framevec vm` has it, `make load` loads it here');
-  if (unreadable > 0) lines.push(`${count(unreadable, 'process', 'processes')} not readable: run as root`);
+  if (!loaded) lines.push('the module is not loaded: `npx framevec doctor` says how to load it, and `npx framevec vm` has it');
+  if (unreadable > 0) lines.push(`${count(unreadable, 'process', 'processes')} not readable: ${asRoot ? 'the process may have ended, or this root has no CAP_SYS_PTRACE' : 'run as root'}`);
   if (vanished > 0) lines.push(`${count(vanished, 'process', 'processes')} ended meanwhile`);
   return lines;
 }

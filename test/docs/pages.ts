@@ -81,10 +81,11 @@ function pageOf(path: string): Page {
   return page;
 }
 
-/** README.md, CHANGELOG.md and docs/. */
+/** The project's files at the root, and docs/. */
 export const pages: Page[] = [
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'SECURITY.md',
   ...readdirSync(join(PACKAGE_ROOT, 'docs'), {recursive: true, encoding: 'utf8'}).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`),
 ].map(pageOf);

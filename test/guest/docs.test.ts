@@ -55,7 +55,7 @@ test('the camera that the blocks mean is there', t => {
   t.true(existsSync(vivid('single', 'capture')));
 });
 
-for (const block of blocksIn('ts', 'sh', 'c').filter(({norun}) => norun === undefined)) {
+for (const block of blocksIn('ts', 'js', 'sh', 'c').filter(({norun}) => norun === undefined)) {
   test.serial(`${block.place} runs${block.output === undefined ? '' : ', and prints what stands below it'}`, async t => {
     t.timeout(300_000);
     const before = framesPinned();

@@ -6,7 +6,7 @@ import test from 'ava';
 import type {PinReport} from '../../lib/pin_report.js';
 import {HAS_THP} from './backings.js';
 import {PAGE} from './raw.js';
-import {endsBalanced} from './oracles.js';
+import {endsBalanced, since} from './oracles.js';
 
 endsBalanced(test);
 
@@ -31,6 +31,15 @@ test.serial('by default a mebibyte is pinned, and every number is told', t => {
   t.true(told.pin.gupNs > 0 && told.pin.gupNs <= told.pin.callNs);
   t.true(told.unpin.gupNs > 0 && told.unpin.gupNs <= told.unpin.callNs);
   t.false('stopped' in told);
+});
+
+test.serial('memory that was never written is the shared zero page until Linux 6.2, and the report says so', t => {
+  const all = /\n +All 16 entries are the kernel's shared zero page: the memory was never written\.\n/;
+  const {stdout} = framevec('--size', '64K');
+  if (since([6, 2])) t.notRegex(stdout, all);
+  else t.regex(stdout, all);
+  t.is(report('--size', '64K').zeroPage, since([6, 2]) ? undefined : true);
+  t.is(report('--size', '64K', '--write').zeroPage, undefined);
 });
 
 test.serial('each backing is what it says', t => {
@@ -61,8 +70,12 @@ test.serial('what the kernel refuses is said on stderr, and the status is 1', t 
   t.is(missing.stdout, '');
   t.is(missing.stderr, 'framevec: map: /no/such/file: there is no such file (ENOENT)\n');
   const beyond = framevec('--backing', 'device:/dev/framevec', '--offset', '1G', '--json');
-  t.is(beyond.status, 1);
-  t.regex(beyond.stderr, /^framevec: The value of "options.offset" is out of range/);
+  t.is(beyond.status, 2);
+  t.regex(beyond.stderr, /^error: The value of --offset is out of range/);
+  const large = framevec('--size', '600000G');
+  t.is(large.status, 2);
+  t.is(large.stdout, '');
+  t.regex(large.stderr, /^error: The value of --size is out of range\. It must be an integer >= 1 && <= \d+\. /);
 });
 
 test.serial('wrong arguments are a wrong use, and say what is right', t => {
