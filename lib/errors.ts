@@ -292,6 +292,16 @@ export function addonMissing(root: string, cause: unknown): FrameVectorError {
   });
 }
 
+/** This code was copied into another file, without the addon, the module's sources and the command that belong beside it. */
+export function packageBundled(file: string): FrameVectorError {
+  return new FrameVectorError(
+    `framevec was bundled into ${file}, and its addon is not beside that. Mark it external, and keep it in node_modules: ` +
+      '`esbuild --external:framevec`, `external: ["framevec"]` in Rollup and Vite (`build.rollupOptions`, `ssr.external`), ' +
+      '`externals: {framevec: "node-commonjs framevec"}` in webpack',
+    {code: 'ERR_FRAMEVEC_BUNDLED'},
+  );
+}
+
 /** open() of the device failed. ENOENT and ENXIO say ENODEV too: all of them mean no module. */
 export function deviceUnavailable(errno: number): FrameVectorError {
   const name = errnoName(errno);
