@@ -55,6 +55,18 @@ export function device(machine: Machine): Finding {
   );
 }
 
+/** What the module found when it was loaded: none of it keeps a process from pinning. */
+export async function behaviour(machine: Machine): Promise<Finding> {
+  const answer = await machine.module();
+  if (!('abi' in answer)) return note('unknown: the module asks the kernel when it is loaded', 'load the module');
+  const {leaves, unshares, copies} = answer.features;
+  return ok([
+    leaves ? 'a huge device mapping is noted in one step' : 'device mappings are noted page by page',
+    unshares ? 'a pin for read of a private file mapping pins a copy of its own' : "a pin for read of a private file mapping pins the page cache's page",
+    ...(copies ? ['huge pages of the page cache are copied by a write fault, because the fault of this kernel that should copy them never ends'] : []),
+  ].join('; '));
+}
+
 /** CAP_SYS_ADMIN, and CAP_IPC_LOCK, in include/uapi/linux/capability.h. */
 const SYS_ADMIN = 21n;
 export const IPC_LOCK = 14n;
@@ -67,7 +79,7 @@ export function hasCapability(machine: Machine, capability: bigint): boolean {
 export async function pfns(machine: Machine): Promise<Finding> {
   const remedy = 'run as root, or with `setpriv --ambient-caps +sys_admin`; everything but pfns() works without';
   const answer = await machine.module();
-  const may = 'abi' in answer ? answer.pfns : hasCapability(machine, SYS_ADMIN);
+  const may = 'abi' in answer ? answer.features.pfns : hasCapability(machine, SYS_ADMIN);
   return may ? ok('CAP_SYS_ADMIN: frame numbers are told') : note('no CAP_SYS_ADMIN: frame numbers are not told to this process', remedy);
 }
 

@@ -105,7 +105,7 @@ async function make({release, headers, sources, files, makeArguments}: Plan, dir
 /** Two thirds of a build: objects, and kbuild's notes for a next build, which there never is. */
 function removeIntermediates(directory: string): void {
   for (const path of readdirSync(directory, {recursive: true, encoding: 'utf8'})) {
-    if (/(\.o|\.cmd|\.mod|\.mod\.c|\.o\.d)$/.test(path)) {
+    if (/(\.o|\.cmd|\.mod|\.mod\.c|\.o\.d|\.answer(\.log)?)$/.test(path)) {
       rmSync(join(directory, path), {force: true});
     }
   }
