@@ -8,6 +8,7 @@ import test from 'ava';
 import type {Finding} from '../lib/doctor/check.js';
 import {CHECKS, diagnose, diagnosisInWords, type Diagnosis} from '../lib/doctor/index.js';
 import {thisMachine, type Machine} from '../lib/doctor/machine.js';
+import {VERSION} from '../lib/package.js';
 import {FRAMEVEC_ABI} from '../lib/uapi.js';
 
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
@@ -88,11 +89,16 @@ test('the behaviour of the kernel is told as the module found it', async (t) => 
 
 const UNWELL: [what: string, check: string, status: 'note' | 'fail', patient: Machine, text: RegExp, remedy: RegExp][] = [
   ['another system', 'platform', 'fail', machine({}, {platform: 'darwin'}), /^darwin x64/, /Linux alone/],
-  ['another processor', 'platform', 'fail', machine({}, {arch: 'riscv64'}), /riscv64/, /x86-64 and arm64/],
+  ['another processor', 'platform', 'fail', machine({}, {arch: 'riscv64'}), /riscv64/, /^the module is for x86-64$/],
+  ['a processor that the module is not ported to', 'platform', 'fail', machine({}, {arch: 'arm64'}), /arm64/, /^the module is for x86-64$/],
   ['no addon', 'addon', 'fail', machine({}, {addon: () => Promise.resolve({message: 'not built. Looked for:\n  /a\nBuild it with X'})}), /^not built/, /^Build it with X$/],
   ['an old kernel', 'kernel', 'fail', machine({}, {release: '5.4.0-200-generic'}), /outside of 5\.10 to 7\.x/, /npx framevec vm/],
   ['no headers', 'headers', 'note', machine({[`${MODULES}/build/Makefile`]: undefined}), /none for 6\.1\.0-56-amd64/, /6\.1\.0-56-amd64|kernel-/],
   ['a module that is not installed', 'built', 'fail', machine({[`${MODULES}/modules.dep`]: '', '/sys/module/framevec/version': undefined}), /^not installed/, /module install/],
+  ['a module that dkms could not build', 'built', 'fail', machine({
+    [`${MODULES}/modules.dep`]: '',
+    [`/var/lib/dkms/framevec/${VERSION}/build/make.log`]: `DKMS make.log for framevec-${VERSION} for kernel ${RELEASE} (x86_64)\ncompat.h:24:2: error: #error "framevec requires a kernel with CONFIG_MMU_NOTIFIER=y: it tells"\n`,
+  }), new RegExp(`^could not be built for ${RELEASE}: framevec requires a kernel with CONFIG_MMU_NOTIFIER=y: it tells; the log of the build: /var/lib/dkms/framevec/`), /module install/],
   ['a module that insmod loaded', 'built', 'note', machine({[`${MODULES}/modules.dep`]: ''}), /loaded by hand/, /module install/],
   ['a module that is there and not loaded', 'loaded', 'fail', machine({'/sys/module/framevec/version': undefined}), /^no$/, /^`sudo modprobe framevec`/],
   ['a module that is neither', 'loaded', 'fail', machine({[`${MODULES}/modules.dep`]: '', '/sys/module/framevec/version': undefined}), /^no$/, /module install/],

@@ -153,7 +153,7 @@ async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
   const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
   const out = options.out ?? counts;
   const tally = await count(kernel, [
-    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, ...(debug ? [] : PEERS),
+    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, '--timeout', debug ? '14400' : '3600', ...DEVICES, '--module', 'test/native/kmod', ...(debug ? [] : PEERS),
     ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]),
     '--', ...(debug ? ['sh', '-c', LAST_QUESTIONS, 'sh'] : []),
     // One file after the other: each ends by looking whether the whole system's pin counters balance.
