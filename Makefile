@@ -3,6 +3,7 @@
 #   make demo           the main job, in a VM: pin a buffer, look at its frames
 #   make test           every test, on the host and in the VM
 #   make test-matrix    the VM's tests on every kernel
+#   make test-headers   the module against the headers of other distributions' kernels; nothing is booted
 #   make test-node      the library's tests under each Node
 #   make test-asan      the library's tests with the addon under sanitizers
 #   make coverage       every test, and which lines of library and addon they came by
@@ -35,7 +36,7 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-headers test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -180,6 +181,10 @@ test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
 	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(ONLY)
+
+# Part of `make test`, too.
+test-headers: build $(ava)
+	@node dist/test/run.js --host headers
 
 # NODES=24,26 chooses rows.
 test-node: vm-ready $(test_ready)

@@ -19,11 +19,13 @@
 #ifndef CONFIG_X86_64
 #error "framevec supports x86-64 only"
 #endif
+/* It tells when a device mapping changes. */
 #ifndef CONFIG_MMU_NOTIFIER
-#error "framevec requires a kernel with CONFIG_MMU_NOTIFIER=y: it tells when a device mapping changes. KVM (CONFIG_KVM=m) selects it"
+#error "framevec requires a kernel with CONFIG_MMU_NOTIFIER=y (CONFIG_KVM selects it)"
 #endif
+/* It wakes those who poll() a vector. */
 #ifndef CONFIG_IRQ_WORK
-#error "framevec requires a kernel with CONFIG_IRQ_WORK=y: it wakes those who poll() a vector. CONFIG_PERF_EVENTS=y selects it"
+#error "framevec requires a kernel with CONFIG_IRQ_WORK=y (CONFIG_PERF_EVENTS selects it)"
 #endif
 
 /* memfd_secret() came in 5.14. */
@@ -121,7 +123,7 @@ static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
 	leaf->prot = pte_pgprot(*pte);
 	pte_unmap_unlock(pte, ptl);
 #else
-#error "framevec requires a kernel that exports follow_pfnmap_start() or follow_pte(mm or vma, ...): this one exports neither"
+#error "framevec requires a kernel that exports follow_pfnmap_start() or follow_pte(mm or vma, ...)"
 #endif
 	return 0;
 }

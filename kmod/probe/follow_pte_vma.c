@@ -3,5 +3,4 @@
 
 FRAMEVEC_EXPORTED(follow_pte);
 FRAMEVEC_FORM(follow_pte,
-	      int(struct vm_area_struct *, unsigned long, pte_t **,
-		  spinlock_t **));
+	      int(struct vm_area_struct *, unsigned long, pte_t **, spinlock_t **));
