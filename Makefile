@@ -3,6 +3,7 @@
 #   make demo           pin a buffer in a VM and show its frames
 #   make test           run every test, on the host and in the VM; ONLY='gup abi' chooses test files
 #   make test-matrix    run the VM's tests on every kernel; KERNELS=5.10,7.x-rt and ONLY= choose
+#   make test-headers   build the module against the headers of other distributions' kernels
 #   make test-node      run the library's tests under each Node; NODES=24,26 and ONLY= choose
 #   make test-asan      run the library's tests with the addon under sanitizers
 #   make coverage       run every test, and count the lines of library and addon that are executed
@@ -37,7 +38,7 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-headers test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -185,6 +186,10 @@ test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
 	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(ONLY)
+
+# Part of `make test`, too.
+test-headers: build $(ava)
+	@node dist/test/run.js --host headers
 
 # NODES=24,26 chooses rows.
 test-node: vm-ready $(test_ready)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Every difference between the kernels that framevec runs on (5.10 to 7.x),
- * and the only place that asks for LINUX_VERSION_CODE. The rest of the module
- * is written for the newest kernel.
+ * Every difference between the kernels that framevec builds for (5.10 to 7.x).
+ * The rest of the module is written for the newest kernel, and this file
+ * supplies what an older one lacks.
+ *
+ * No version number decides: distributions backport. FRAMEVEC_HAS_* are the
+ * answers of this kernel's headers to kmod/probe/.
  */
 #ifndef _FRAMEVEC_COMPAT_H
 #define _FRAMEVEC_COMPAT_H
@@ -10,10 +13,19 @@
 #include <linux/io.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
-#include <linux/version.h>
+
+#include "config.h"
 
 #ifndef CONFIG_X86_64
-#error "framevec knows x86-64 only"
+#error "framevec supports x86-64 only"
+#endif
+/* It tells when a device mapping changes. */
+#ifndef CONFIG_MMU_NOTIFIER
+#error "framevec requires a kernel with CONFIG_MMU_NOTIFIER=y (CONFIG_KVM selects it)"
+#endif
+/* It wakes those who poll() a vector. */
+#ifndef CONFIG_IRQ_WORK
+#error "framevec requires a kernel with CONFIG_IRQ_WORK=y (CONFIG_PERF_EVENTS selects it)"
 #endif
 
 /* memfd_secret() came in 5.14. */
@@ -21,7 +33,7 @@
 #define SECRETMEM_MAGIC		0x5345434d
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 14, 0)
+#ifndef FRAMEVEC_HAS_VMA_LOOKUP
 static inline struct vm_area_struct *vma_lookup(struct mm_struct *mm,
 						unsigned long addr)
 {
@@ -31,7 +43,7 @@ static inline struct vm_area_struct *vma_lookup(struct mm_struct *mm,
 }
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#ifndef FRAMEVEC_HAS_VM_FLAGS_SET
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags |= flags;
@@ -39,32 +51,18 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #endif
 
 /*
- * Unpin @n frames that follow each other, one step a folio. 5.10 has no such
- * call: there it is one step a page.
+ * Unpin @n frames that follow each other, one step a folio; one step a page if
+ * the kernel has no such call.
  */
 static inline void framevec_unpin_run(struct page **pages, unsigned long n,
 				      bool dirty)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#ifdef FRAMEVEC_HAS_UNPIN_RANGE
 	unpin_user_page_range_dirty_lock(pages[0], n, dirty);
 #else
 	unpin_user_pages_dirty_lock(pages, n, dirty);
 #endif
 }
-
-/*
- * A longterm pin for read of private file memory is given a copy of its own,
- * since 6.2, by a fault that unshares. Where a huge page of the page cache is
- * mapped there, that fault never ends (seen on 6.12 and 7.3, and only SIGKILL
- * helps): each turn splits the huge page and maps it again. A write fault makes
- * the same copy, page by page; FOLL_FORCE is for mappings that may not be written,
- * whose protection it leaves as it is.
- */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-#define FRAMEVEC_COPY_FLAGS	(FOLL_WRITE | FOLL_FORCE)
-#else
-#define FRAMEVEC_COPY_FLAGS	0
-#endif
 
 /**
  * struct framevec_leaf - what a page table says of an address
@@ -82,41 +80,40 @@ struct framevec_leaf {
 };
 
 /*
- * From 6.15 on one look tells of a whole huge leaf, on 6.12 of one page in it.
- * Before, a huge leaf is -EINVAL.
+ * Look at a device mapping, under mmap_lock. -EINVAL: nothing is there yet, or,
+ * from follow_pte(), a huge leaf. How far the mask of follow_pfnmap_start() can
+ * be trusted is asked of the running kernel: framevec_behaviour.leaves.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
-#define FRAMEVEC_HAS_LEAVES	true
-#else
-#define FRAMEVEC_HAS_LEAVES	false
-#endif
-
-/* Look at a device mapping, under mmap_lock. -EINVAL: nothing is there yet. */
 static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
-				struct framevec_leaf *leaf)
+				bool leaves, struct framevec_leaf *leaf)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#ifdef FRAMEVEC_HAS_FOLLOW_PFNMAP
 	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
 	int ret = follow_pfnmap_start(&args);
 
 	if (ret)
 		return ret;
 	leaf->pfn = args.pfn;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
-	leaf->frames = ((~args.addr_mask - (addr & ~args.addr_mask)) >>
-			PAGE_SHIFT) + 1;
-#else
 	leaf->frames = 1;
+#ifdef FRAMEVEC_HAS_FOLLOW_PFNMAP_MASK
+	if (leaves)
+		leaf->frames = ((~args.addr_mask - (addr & ~args.addr_mask)) >>
+				PAGE_SHIFT) + 1;
 #endif
 	leaf->writable = args.writable;
 	/* The bits of a huge leaf are elsewhere. Only small ones have a PTE. */
 	leaf->prot = args.ptep ? args.pgprot : pgprot_large_2_4k(args.pgprot);
 	follow_pfnmap_end(&args);
-#else
+#elif defined(FRAMEVEC_HAS_FOLLOW_PTE_VMA) || defined(FRAMEVEC_HAS_FOLLOW_PTE_MM)
 	spinlock_t *ptl;	/* the page table's */
 	pte_t *pte;
-	int ret = follow_pte(vma->vm_mm, addr, &pte, &ptl);
+	int ret;
 
+#ifdef FRAMEVEC_HAS_FOLLOW_PTE_VMA
+	ret = follow_pte(vma, addr, &pte, &ptl);
+#else
+	ret = follow_pte(vma->vm_mm, addr, &pte, &ptl);
+#endif
 	if (ret)
 		return ret;
 	__acquire(ptl);		/* sparse does not know follow_pte() */
@@ -125,18 +122,28 @@ static inline int framevec_look(struct vm_area_struct *vma, unsigned long addr,
 	leaf->writable = pte_write(*pte);
 	leaf->prot = pte_pgprot(*pte);
 	pte_unmap_unlock(pte, ptl);
+#else
+#error "framevec requires a kernel that exports follow_pfnmap_start() or follow_pte(mm or vma, ...)"
 #endif
 	return 0;
 }
 
 /*
  * Device memory can be mapped by huge pages, as vfio-pci maps BARs, since 6.12.
- * The aperture does so where a look can tell (and vmf_insert_pfn_pmd() has
- * the form of 6.17), and is mapped page by page before.
+ * The aperture does so where a look can tell and vmf_insert_pfn_pmd() takes a
+ * plain frame number; elsewhere it is mapped page by page.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0) && \
-	defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && \
+	defined(FRAMEVEC_HAS_INSERT_HUGE_PFN) && \
+	defined(FRAMEVEC_HAS_FOLLOW_PFNMAP)
 #define FRAMEVEC_HUGE_APERTURE
+#endif
+
+/* The flags of a file of tmpfs: none. */
+#ifdef FRAMEVEC_HAS_SHMEM_VMA_FLAGS
+#define FRAMEVEC_SHMEM_FLAGS	EMPTY_VMA_FLAGS
+#else
+#define FRAMEVEC_SHMEM_FLAGS	0
 #endif
 
 static inline bool framevec_same_caching(pgprot_t a, pgprot_t b)
@@ -148,7 +155,7 @@ static inline bool framevec_same_caching(pgprot_t a, pgprot_t b)
 static inline void __iomem *framevec_ioremap(phys_addr_t addr, size_t size,
 					     pgprot_t prot)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#ifdef FRAMEVEC_HAS_IOREMAP_PROT_PGPROT
 	return ioremap_prot(addr, size, prot);
 #else
 	return ioremap_prot(addr, size, pgprot_val(prot));

@@ -14,6 +14,7 @@
 #include <linux/user_namespace.h>
 
 #include "aperture.h"
+#include "behaviour.h"
 #include "compat.h"
 #include "descriptor.h"
 #include "frame_vector.h"
@@ -34,7 +35,9 @@ static int framevec_serve_info(struct file *file, struct framevec_cmd *cmd)
 	info->max_frames = FRAMEVEC_MAX_FRAMES;
 	info->features = (framevec_force_allowed() ? FRAMEVEC_FEATURE_FORCE : 0) |
 			 (framevec_may_read_pfns() ? FRAMEVEC_FEATURE_PFNS : 0) |
-			 (FRAMEVEC_HAS_LEAVES ? FRAMEVEC_FEATURE_LEAVES : 0);
+			 (framevec_behaviour.leaves ? FRAMEVEC_FEATURE_LEAVES : 0) |
+			 (framevec_behaviour.unshares ? FRAMEVEC_FEATURE_UNSHARES : 0) |
+			 (framevec_behaviour.copies ? FRAMEVEC_FEATURE_COPIES : 0);
 	info->aperture_size = framevec_aperture_size();
 	return framevec_respond(cmd);
 }
@@ -110,6 +113,7 @@ static struct miscdevice framevec_device = {
 
 static int __init framevec_init(void)
 {
+	framevec_ask_behaviour();
 	return misc_register(&framevec_device);
 }
 

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "behaviour.h"
 #include "compat.h"
 #include "frame_vector.h"
 #include "gup.h"
@@ -72,7 +73,8 @@ static bool framevec_in_huge_cache(struct page *page)
 
 /*
  * The flags that a pin for read of private file memory needs besides, see
- * FRAMEVEC_COPY_FLAGS. The range is faulted in to look at its pages, and @stop
+ * framevec_behaviour.copies: FOLL_FORCE is for mappings that may not be written,
+ * whose protection it leaves as it is. The range is faulted in to look at its pages, and @stop
  * is brought forward to where the answer changes. @pages is scratch memory.
  */
 static unsigned int framevec_copy_flags(struct mm_struct *mm,
@@ -82,7 +84,7 @@ static unsigned int framevec_copy_flags(struct mm_struct *mm,
 	bool huge;
 	int i, n;
 
-	if (!FRAMEVEC_COPY_FLAGS || !framevec_private_file(mm, addr, stop))
+	if (!framevec_behaviour.copies || !framevec_private_file(mm, addr, stop))
 		return 0;
 	n = get_user_pages_fast(addr, (*stop - addr) >> PAGE_SHIFT, 0, pages);
 	/* If the first page is refused, the pin tells why. */
@@ -94,7 +96,7 @@ static unsigned int framevec_copy_flags(struct mm_struct *mm,
 			break;
 	framevec_put_all(pages, n);
 	*stop = addr + ((unsigned long)i << PAGE_SHIFT);
-	return huge ? FRAMEVEC_COPY_FLAGS : 0;
+	return huge ? FOLL_WRITE | FOLL_FORCE : 0;
 }
 
 /*

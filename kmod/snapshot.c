@@ -10,6 +10,7 @@
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 
+#include "behaviour.h"
 #include "compat.h"
 #include "frame_vector.h"
 #include "snapshot.h"
@@ -111,7 +112,8 @@ static int framevec_look_or_fault(struct vm_area_struct *vma,
 	int ret;
 
 	for (i = 0; i < FRAMEVEC_MAX_LOOKS; i++) {
-		ret = framevec_look(vma, addr, leaf);
+		ret = framevec_look(vma, addr, framevec_behaviour.leaves,
+				    leaf);
 		if (!ret && (leaf->writable || !write))
 			return 0;
 		if (fatal_signal_pending(current))

@@ -9,7 +9,7 @@ import {
   REFUSED_NOT_THE_DEVICE,
 } from './addon.js';
 import {abiMismatch, deviceUnavailable, infoFailed} from './errors.js';
-import {FRAMEVEC_ABI, FRAMEVEC_FEATURE_FORCE, FRAMEVEC_FEATURE_LEAVES, FRAMEVEC_FEATURE_PFNS} from './uapi.js';
+import {FRAMEVEC_ABI, FRAMEVEC_FEATURE_COPIES, FRAMEVEC_FEATURE_FORCE, FRAMEVEC_FEATURE_LEAVES, FRAMEVEC_FEATURE_PFNS, FRAMEVEC_FEATURE_UNSHARES} from './uapi.js';
 
 /** What {@link info} tells of the loaded module. */
 export interface ModuleInfo {
@@ -28,6 +28,10 @@ export interface ModuleInfo {
     readonly pfns: boolean;
     /** Noting device memory that is mapped by huge entries costs one step an entry, not one a frame. */
     readonly leaves: boolean;
+    /** A pin for read of private file memory pins a copy of the process's own, so a later write is visible through the pin. Since Linux 6.2. */
+    readonly unshares: boolean;
+    /** Where the page cache has a huge page, the module makes that copy by a write fault: this kernel's own fault would never end. */
+    readonly copies: boolean;
   };
 }
 
@@ -54,6 +58,8 @@ export function info(): ModuleInfo {
       force: (features & FRAMEVEC_FEATURE_FORCE) !== 0,
       pfns: (features & FRAMEVEC_FEATURE_PFNS) !== 0,
       leaves: (features & FRAMEVEC_FEATURE_LEAVES) !== 0,
+      unshares: (features & FRAMEVEC_FEATURE_UNSHARES) !== 0,
+      copies: (features & FRAMEVEC_FEATURE_COPIES) !== 0,
     },
   };
 }

@@ -53,6 +53,8 @@ export const FRAMEVEC_MEMLOCK_USER = 2;
 export const FRAMEVEC_FEATURE_FORCE = 1 << 0;
 export const FRAMEVEC_FEATURE_PFNS = 1 << 1;
 export const FRAMEVEC_FEATURE_LEAVES = 1 << 2;
+export const FRAMEVEC_FEATURE_UNSHARES = 1 << 3;
+export const FRAMEVEC_FEATURE_COPIES = 1 << 4;
 
 export const FRAMEVEC_PIN_WRITE = 1 << 0;
 export const FRAMEVEC_PIN_FORCE = 1 << 1;

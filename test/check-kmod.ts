@@ -2,26 +2,29 @@
  * `make check-kmod`: builds the module with W=1 and sparse, for which any remark is an error, and
  * reads every file with the kernel's own checkpatch --strict.
  */
-import {readdirSync, rmSync} from 'node:fs';
+import {rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {Cache, cacheDirectory} from '../lib/vm/cache.js';
 import {findKernel} from '../lib/vm/kernel.js';
 import {DEFAULT_KERNEL} from '../lib/vm/kernels.js';
-import {MODULE_SOURCES} from '../lib/module/sources.js';
+import {MODULE_SOURCES, sourceFiles} from '../lib/module/sources.js';
+import {PACKAGE_ROOT} from '../lib/package.js';
 import {checkModule} from '../lib/vm/module.js';
 import {PackageSource} from '../lib/vm/packages.js';
 import {must, run} from '../lib/vm/programs.js';
 import {Progress} from '../lib/vm/progress.js';
 
 /**
- * What is let pass, in one file each: version checks are what compat.h is for, and TRACE_EVENT() is written as the
- * kernel writes it, which checkpatch takes for a call.
+ * What is let pass, in one file each: TRACE_EVENT() is written as the kernel writes it, which checkpatch takes for a call; the macros
+ * of probe.h are declarations, which can't be in parentheses.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  'compat.h': ['LINUX_VERSION_CODE', 'CONSTANT_COMPARISON'],
+  'probe/probe.h': ['COMPLEX_MACRO', 'MACRO_ARG_PRECEDENCE'],
   'trace.h': ['PARENTHESIS_ALIGNMENT', 'OPEN_ENDED_LINE'],
 };
+/** The tests' own. */
+const TEST_DRIVER = join(PACKAGE_ROOT, 'test/native/kmod');
 const SOURCE_PACKAGE = 'linux-source-6.1';
 
 const {values: options} = parseArgs({options: {kernel: {type: 'string', default: DEFAULT_KERNEL}}});
@@ -48,12 +51,12 @@ async function checkpatch(): Promise<string> {
 async function style(): Promise<void> {
   const script = await checkpatch();
   await progress.step('checkpatch --strict', async () => {
-    const files = readdirSync(MODULE_SOURCES, {recursive: true, encoding: 'utf8'}).filter(name => /\.[ch]$/.test(name) && !name.endsWith('.mod.c'));
-    for (const name of files.sort()) {
+    const files = [MODULE_SOURCES, TEST_DRIVER].flatMap(directory => sourceFiles(directory).filter(name => /\.[ch]$/.test(name)).map(name => ({directory, name})));
+    for (const {directory, name} of files) {
       const allowed = ALLOWED[name];
       const ignore = allowed === undefined ? [] : ['--ignore', allowed.join(',')];
-      const {stdout} = await run('perl', [script, '--no-tree', '--strict', '--terse', '--show-types', '--no-summary', ...ignore, '-f', join(MODULE_SOURCES, name)]);
-      complaints.push(...stdout.split('\n').filter(Boolean).map(line => line.replace(MODULE_SOURCES, 'kmod')));
+      const {stdout} = await run('perl', [script, '--no-tree', '--strict', '--terse', '--show-types', '--no-summary', ...ignore, '-f', join(directory, name)]);
+      complaints.push(...stdout.split('\n').filter(Boolean).map(line => line.replace(PACKAGE_ROOT, '.')));
     }
   });
 }

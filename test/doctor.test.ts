@@ -8,6 +8,7 @@ import test from 'ava';
 import type {Finding} from '../lib/doctor/check.js';
 import {CHECKS, diagnose, diagnosisInWords, type Diagnosis} from '../lib/doctor/index.js';
 import {thisMachine, type Machine} from '../lib/doctor/machine.js';
+import {VERSION} from '../lib/package.js';
 import {FRAMEVEC_ABI} from '../lib/uapi.js';
 
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
@@ -27,6 +28,8 @@ const WELL: Readonly<Record<string, string>> = {
   '/proc/meminfo': 'MemTotal: 1 kB\nHugePages_Total:      64\nHugePages_Free:       60\nHugepagesize:       2048 kB\n',
   '/dev/framevec': '',
 };
+
+const FEATURES = {force: false, pfns: true, leaves: true, unshares: true, copies: true};
 
 /** A machine with these files (undefined: not there) and these answers, the rest as on one that is well. */
 function machine(files: Record<string, string | undefined> = {}, answers: Partial<Machine> = {}): Machine {
@@ -53,7 +56,7 @@ function machine(files: Record<string, string | undefined> = {}, answers: Partia
       kvm: () => ({deviceError: undefined, cpuFlags: ['vmx'], kvmModules: ['kvm_intel']}),
       hasProgram: () => true,
       addon: () => Promise.resolve({path: '/p/dist/prebuilds/linux-x64-glibc/framevec.node'}),
-      module: () => Promise.resolve({abi: FRAMEVEC_ABI, pfns: true}),
+      module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: FEATURES}),
       ...answers,
     };
   } finally {
@@ -77,22 +80,35 @@ test('on a machine that is well every line is green, and the process can pin', a
   t.false(words.includes('\u001b'));
 });
 
+test('the behaviour of the kernel is told as the module found it', async (t) => {
+  const asked = async (features: Partial<typeof FEATURES>): Promise<string> =>
+    (await finding('behaviour', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: {...FEATURES, ...features}})}))).text;
+  t.regex(await asked({}), /^a huge device mapping is noted in one step; .* pins a copy of its own; huge pages .* never ends$/);
+  t.regex(await asked({leaves: false, unshares: false, copies: false}), /^device mappings are noted page by page; .* pins the page cache's page$/);
+});
+
 const UNWELL: [what: string, check: string, status: 'note' | 'fail', patient: Machine, text: RegExp, remedy: RegExp][] = [
   ['another system', 'platform', 'fail', machine({}, {platform: 'darwin'}), /^darwin x64/, /Linux alone/],
-  ['another processor', 'platform', 'fail', machine({}, {arch: 'riscv64'}), /riscv64/, /x86-64 and arm64/],
+  ['another processor', 'platform', 'fail', machine({}, {arch: 'riscv64'}), /riscv64/, /^the module is for x86-64$/],
+  ['a processor that the module is not ported to', 'platform', 'fail', machine({}, {arch: 'arm64'}), /arm64/, /^the module is for x86-64$/],
   ['no addon', 'addon', 'fail', machine({}, {addon: () => Promise.resolve({message: 'not built. Looked for:\n  /a\nBuild it with X'})}), /^not built/, /^Build it with X$/],
   ['an old kernel', 'kernel', 'fail', machine({}, {release: '5.4.0-200-generic'}), /outside of 5\.10 to 7\.x/, /npx framevec vm/],
   ['no headers', 'headers', 'note', machine({[`${MODULES}/build/Makefile`]: undefined}), /none for 6\.1\.0-56-amd64/, /6\.1\.0-56-amd64|kernel-/],
   ['a module that is not installed', 'built', 'fail', machine({[`${MODULES}/modules.dep`]: '', '/sys/module/framevec/version': undefined}), /^not installed/, /module install/],
+  ['a module that dkms could not build', 'built', 'fail', machine({
+    [`${MODULES}/modules.dep`]: '',
+    [`/var/lib/dkms/framevec/${VERSION}/build/make.log`]: `DKMS make.log for framevec-${VERSION} for kernel ${RELEASE} (x86_64)\ncompat.h:24:2: error: #error "framevec requires a kernel with CONFIG_MMU_NOTIFIER=y: it tells"\n`,
+  }), new RegExp(`^could not be built for ${RELEASE}: framevec requires a kernel with CONFIG_MMU_NOTIFIER=y: it tells; the log of the build: /var/lib/dkms/framevec/`), /module install/],
   ['a module that insmod loaded', 'built', 'note', machine({[`${MODULES}/modules.dep`]: ''}), /loaded by hand/, /module install/],
   ['a module that is there and not loaded', 'loaded', 'fail', machine({'/sys/module/framevec/version': undefined}), /^no$/, /^`sudo modprobe framevec`/],
   ['a module that is neither', 'loaded', 'fail', machine({[`${MODULES}/modules.dep`]: '', '/sys/module/framevec/version': undefined}), /^no$/, /module install/],
-  ['a module of another ABI', 'abi', 'fail', machine({}, {module: () => Promise.resolve({abi: 9, pfns: true})}), /speaks ABI 9/, /module install/],
+  ['a module of another ABI', 'abi', 'fail', machine({}, {module: () => Promise.resolve({abi: 9, features: FEATURES})}), /speaks ABI 9/, /module install/],
   ['a device that is not framevec', 'abi', 'fail', machine({}, {module: () => Promise.resolve({code: 'ERR_FRAMEVEC_ABI', message: 'not ours'})}), /not ours/, /module install/],
   ['no device', 'device', 'fail', machine({}, {device: () => undefined}), /no \/dev\/framevec/, /load the module/],
   ["root's device", 'device', 'fail', machine({}, {device: () => ({mode: 0o600, uid: 0, gid: 0, open: false})}), /mode 0600, user 0, group 0: .* may not open it/, /groupadd --system framevec/],
   ["a group's device", 'device', 'fail', machine({}, {device: () => ({mode: 0o660, uid: 0, gid: 998, open: false})}), /mode 0660/, /^`usermod -aG framevec/],
-  ['no CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, pfns: false})}), /not told/, /setpriv/],
+  ['a module that cannot be asked', 'behaviour', 'note', machine({}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /^unknown: the module asks the kernel when it is loaded$/, /^load the module$/],
+  ['no CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: {...FEATURES, pfns: false}})}), /not told/, /setpriv/],
   ['no CAP_SYS_ADMIN, and no module', 'pfns', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000004000\n'}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /not told/, /setpriv/],
   ['a small RLIMIT_MEMLOCK', 'memlock', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n'}), /this process may pin 8 MiB: 2,048 frames; all processes of this user together may pin 8 MiB, the kernel memory of their vectors included, unless they have CAP_IPC_LOCK$/, /ulimit -l/],
   ['an RLIMIT_MEMLOCK of nothing', 'memlock', 'fail', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n', '/proc/self/limits': 'Max locked memory         0                    0                    bytes\n'}), /0 bytes: 0 frames/, /LimitMEMLOCK=/],

@@ -224,7 +224,7 @@ test('an installation that fails leaves what was there, an upgrade keeps what wa
 
   // The working version stays
   t.regex(read('old'), /\n0\.0\.9\n$/);
-  refused('broken', /^framevec: dkms could not build the module for \S+: .*error: #error "does not compile"/m);
+  refused('broken', /^framevec: dkms could not build the module for kernel \S+: .*error: #error "does not compile"; the log of the build: \/var\/log\/framevec-build\.log$/m);
   t.is(read('broken'), read('old'), 'a build that fails changes nothing');
   refused('unloadable', /^framevec: modprobe could not load the module: .*No such device/m);
   t.is(read('unloadable'), read('old'), 'what does not load is taken back, and the working version is loaded');

@@ -159,7 +159,7 @@ async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
   const counts = debug ? mkdtempSync(join(tmpdir(), 'framevec-module-')) : undefined;
   const out = options.out ?? counts;
   const tally = await count(kernel, [
-    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, 
+    framevec, 'vm', '--kernel', kernel, '--memory', options.memory, '--module', 'test/native/kmod',
     // Tests take three times as long on a sanitizing kernel.
     '--timeout', last === undefined ? '3600' : '14400', ...DEVICES, ...(kcsan ? [] : VIDEO), ...(last === undefined ? PEERS : []),
     ...options.env.flatMap(line => ['--env', line]), ...(out === undefined ? [] : ['--out', out]),

@@ -118,12 +118,14 @@ test("the script of the guest's first process is one that a shell can read", (t)
       headers: undefined,
       moduleParameters: ['allow_force=1'],
       with: [['vivid', 'n_devs=2']],
+      drivers: [{path: '/c d/driver.ko', parameters: ['debug=1'], needs: ['videodev']}],
       terminal,
       endMark: 'mark',
     });
     t.notThrows(() => execFileSync('/bin/sh', ['-n'], {input: script, stdio: ['pipe', 'pipe', 'pipe']}));
     t.true(script.includes('$box insmod $run/framevec.ko'));
     t.true(script.includes('modprobe vivid'));
+    t.regex(script, /modprobe vivid[^]*modprobe videodev[^]*insmod '\/c d\/driver\.ko' '?debug=1'?/);
   }
 });
 

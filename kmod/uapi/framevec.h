@@ -140,6 +140,10 @@ enum framevec_memlock_scope {
 #define FRAMEVEC_FEATURE_FORCE	0x1ULL	/* allow_force is on */
 #define FRAMEVEC_FEATURE_PFNS	0x2ULL	/* the caller may read frame numbers */
 #define FRAMEVEC_FEATURE_LEAVES	0x4ULL	/* one look covers a huge device mapping */
+/* A pin for read of private file memory pins a copy of the process's own. */
+#define FRAMEVEC_FEATURE_UNSHARES	0x8ULL
+/* Where the page cache has a huge page, a write fault makes that copy. */
+#define FRAMEVEC_FEATURE_COPIES		0x10ULL
 
 /**
  * struct framevec_info - FRAMEVEC_IOC_INFO: what this module is

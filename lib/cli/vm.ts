@@ -11,8 +11,10 @@ type Runner = typeof vmRunner;
 
 interface VmFlags {
   kernel: string;
+  kernels?: string;
   modules?: string;
-  module: boolean;
+  headers?: string;
+  junit?: string;
   moduleParam?: string[];
   with?: string[];
   memory: string;
@@ -56,16 +58,29 @@ Examples:
   $ framevec vm --with vivid,n_devs=2 --module-param allow_force=1 -- v4l2-ctl --list-devices
   $ framevec vm --append hugepages=64 --memory 4G -- sh -c 'grep Huge /proc/meminfo'
   $ framevec vm -- bash                        a shell in the guest
+  $ framevec vm --module ./driver,debug=1 --kernels all --junit results.xml -- ./test-driver
+  $ framevec vm --kernel /boot/vmlinuz-6.8.0-45-generic --headers /usr/src/linux-headers-6.8.0-45-generic -- uname -r
   $ framevec vm --clean                        remove from the cache what no run needs any more
 `;
 
+/** --module DIRECTORY and --no-module are apart, though commander has one flag for them: whoever needs no framevec.ko can load a module too. */
+interface Modules {
+  framevec: boolean;
+  drivers: string[];
+}
+
 export function vmCommand(): Command {
+  const modules: Modules = {framevec: true, drivers: []};
   return new Command('vm')
     .description("run a command on a real kernel with the module loaded: in a disposable VM over this machine's own files")
     .argument('[command...]', 'the command and its arguments, after --')
     .option('--kernel <kernel>', `${KERNEL_NAMES.join(', ')}, or a kernel file`, DEFAULT_KERNEL)
+    .option('--kernels <kernel,...>', "run the command on each of these, one after the other, and print a row for each; 'all': every stock kernel")
     .option('--modules <directory>', "where a kernel file's modules are")
+    .option('--headers <directory>', "where a kernel file's headers are")
+    .option('--module <directory[,name=value...]>', 'build the module in this directory, and load it after framevec.ko (repeatable)', (value: string) => modules.drivers.push(value))
     .option('--no-module', 'boot without framevec.ko')
+    .on('option:no-module', () => { modules.framevec = false; })
     .option('--module-param <name=value>', 'a parameter of framevec.ko (repeatable)', collect)
     .option('--with <module[,option...]>', "load one of the kernel's own modules: vivid,n_devs=2 (repeatable)", collect)
     .option('--memory <size>', "the guest's memory", memorySize, DEFAULTS.memory)
@@ -77,7 +92,8 @@ export function vmCommand(): Command {
     .option('--env <name=value>', 'an environment variable for the command (repeatable)', variable)
     .option('--out <directory>', 'what the command sees as $FRAMEVEC_RUN and may write to')
     .option('--log <file>', 'write the kernel log here too')
-    .option('--json <file>', 'write how the run went to this file')
+    .option('--json <file>', 'write how the run went to this file; with --kernels, an array of runs')
+    .option('--junit <file>', 'with --kernels: write how the runs went to this file, in the form of JUnit')
     .option('--prepare', 'only set up: programs, kernel, module, initramfs')
     .option('--check-module', 'only build the module, with sparse, and show what is wrong with it; status 1 if something is')
     .option('--install', 'install missing programs with apt-get')
@@ -86,13 +102,13 @@ export function vmCommand(): Command {
     .option('-q, --quiet', 'say nothing about set-up and machine')
     .addHelpText('after', HELP)
     .action(async (command: string[], flags: VmFlags) => {
-      process.exitCode = await vm(command, flags);
+      process.exitCode = await vm(command, flags, modules);
     });
 }
 
 const say = (text: string): void => void process.stderr.write(`framevec: ${text}\n`);
 
-async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
+async function vm(command: readonly string[], flags: VmFlags, modules: Modules): Promise<number> {
   const runner = await import('../vm/index.js');
   const stop = new AbortController();
   const onSignal = (): void => { stop.abort(); };
@@ -104,7 +120,8 @@ async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
       runner.requireFile('--json', flags.json);
       json = flags.json;
     }
-    return await act(runner, command, flags, stop);
+    if (flags.junit !== undefined) runner.requireFile('--junit', flags.junit);
+    return await act(runner, command, flags, modules, stop);
   } catch (error) {
     const known = error instanceof VmError ? error : runner.fileError(error);
     const status = known?.status ?? EXIT.runner;
@@ -133,16 +150,19 @@ async function vm(command: readonly string[], flags: VmFlags): Promise<number> {
 const ENDINGS: ReadonlyMap<number, Ending> = new Map([[EXIT.interrupted, 'interrupted'], [EXIT.moduleNotLoaded, 'module-not-loaded']]);
 
 async function act(
-  {Cache, Progress, cacheDirectory, checkModuleFor, cleanCache, inWords, prepareVm, runVm}: Runner,
+  {Cache, Progress, cacheDirectory, checkModuleFor, cleanCache, inWords, kernelNames, prepareVm, rowsAsJUnit, rowsInWords, runOnKernels, runVm, worstStatus}: Runner,
   command: readonly string[],
   flags: VmFlags,
+  modules: Modules,
   stop: AbortController,
 ): Promise<number> {
   const progress = flags.quiet ? undefined : (text: string): void => void process.stderr.write(text);
   const setup = {
     kernel: flags.kernel,
     modules: flags.modules,
-    module: flags.module,
+    headers: flags.headers,
+    module: modules.framevec,
+    drivers: modules.drivers,
     install: flags.install,
     refresh: flags.refresh,
     progress,
@@ -166,8 +186,8 @@ async function act(
     return warnings.length === 0 ? 0 : 1;
   }
   if (flags.prepare) {
-    const {kernel, accel, module} = await prepareVm(setup);
-    tellWarnings(module?.warnings ?? []);
+    const {kernel, accel, module, drivers} = await prepareVm(setup);
+    tellWarnings([...(module?.warnings ?? []), ...drivers.flatMap(({warnings}) => warnings)]);
     if (!flags.quiet) {
       say(`ready: ${kernel.release}, ${describeAccel(accel.accel, accel.reason)}`);
     }
@@ -180,7 +200,7 @@ async function act(
 
   // Whoever reads the output has gone, as after `| head`: the rest of the command is of no use.
   process.stdout.on('error', () => { stop.abort(); });
-  const result = await runVm({
+  const run = {
     ...setup,
     command,
     memory: flags.memory,
@@ -196,8 +216,22 @@ async function act(
     log: flags.log,
     stdout: process.stdout,
     stderr: process.stderr,
-    terminal: process.stdout.isTTY,
-  });
+  };
+  if (flags.kernels !== undefined) {
+    const unfit = (['out', 'log', 'headers', 'modules'] as const).filter((name) => flags[name] !== undefined);
+    if (unfit.length > 0) throw new VmError(`--kernels runs the command several times, and --${unfit.join(' and --')} is for one run`);
+    const names = kernelNames(flags.kernels);
+    const rows = await runOnKernels(names, {...run, terminal: false}, ({name, result, reason}) => {
+      tellWarnings(result?.buildWarnings ?? []);
+      if (reason !== undefined) say(`${name}: ${reason}${result === undefined ? '' : `; kernel log: ${result.kernelLog}`}`);
+    });
+    process.stdout.write(`${rowsInWords(rows)}\n`);
+    if (flags.json !== undefined) writeJson(flags.json, rows.map(({name, status, ending, reason, seconds, result}) => ({name, ...result, status, ending, reason, seconds})));
+    if (flags.junit !== undefined) writeFileSync(flags.junit, rowsAsJUnit(rows, command));
+    return worstStatus(rows);
+  }
+  if (flags.junit !== undefined) throw new VmError('--junit goes with --kernels: --json tells of one run');
+  const result = await runVm({...run, terminal: process.stdout.isTTY});
   tell(result, flags);
   return result.status;
 }

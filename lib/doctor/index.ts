@@ -3,7 +3,7 @@ import {styleText} from 'node:util';
 import type {Check, Finding} from './check.js';
 import {thisMachine, type Machine} from './machine.js';
 import {hugepages, memlock, thp} from './memory.js';
-import {abi, built, device, loaded, pfns, vivid} from './module.js';
+import {abi, behaviour, built, device, loaded, pfns, vivid} from './module.js';
 import {addon, headers, kernel, kvm, platform, signatures} from './platform.js';
 
 /** In the order in which they build on each other. */
@@ -16,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   {name: 'loaded', look: loaded},
   {name: 'abi', look: abi},
   {name: 'device', look: device},
+  {name: 'behaviour', look: behaviour},
   {name: 'pfns', look: pfns},
   {name: 'memlock', look: memlock},
   {name: 'thp', look: thp},

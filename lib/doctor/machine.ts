@@ -2,6 +2,7 @@
 import {accessSync, constants, existsSync, readFileSync, statSync} from 'node:fs';
 import {release} from 'node:os';
 import {join} from 'node:path';
+import type {ModuleInfo} from '../device.js';
 import {FRAMEVEC_DEVICE} from '../uapi.js';
 import {hostFacts, type HostFacts} from '../vm/accel.js';
 import {findProgram} from '../vm/programs.js';
@@ -16,7 +17,7 @@ export interface DeviceNode {
 }
 
 /** What the module answers to INFO; or why it was not to be had, with the remedy that the library's error names. */
-export type Answer = {abi: number; pfns: boolean} | {code: string; message: string};
+export type Answer = {abi: number; features: ModuleInfo['features']} | {code: string; message: string};
 
 export interface Machine {
   readonly platform: string;
@@ -82,7 +83,7 @@ export function thisMachine(root = '/'): Machine {
       try {
         const {info} = await import('../device.js');
         const {abi, features} = info();
-        return {abi, pfns: features.pfns};
+        return {abi, features};
       } catch (error) {
         return {code: (error as {code?: string}).code ?? 'unknown', message: messageOf(error)};
       }

@@ -1,5 +1,8 @@
 /** The module, from its file to what it lets this process do. */
 import {userInfo} from 'node:os';
+import {buildFailure} from '../module/build_log.js';
+import {BUILD_LOG} from '../module/files.js';
+import {VERSION} from '../package.js';
 import {FRAMEVEC_ABI, FRAMEVEC_DEVICE} from '../uapi.js';
 import {fail, note, ok, type Finding} from './check.js';
 import type {Machine} from './machine.js';
@@ -13,11 +16,27 @@ export function moduleFile(machine: Machine, name: string): string | undefined {
   return found === undefined ? undefined : found.startsWith('/') ? found : `${directory}/${found}`;
 }
 
+/** Where dkms leaves the log of a build that failed: its own, as after an upgrade of the kernel, and that of `module install`. */
+const BUILD_LOGS = [`/var/lib/dkms/framevec/${VERSION}/build/make.log`, BUILD_LOG];
+
+/** Of the running kernel: the log's first line names it. */
+function failedBuild(machine: Machine): {cause: string; log: string} | undefined {
+  for (const log of BUILD_LOGS) {
+    const text = machine.read(log) ?? '';
+    if (!(text.split('\n')[0] ?? '').includes(machine.release)) continue;
+    const cause = buildFailure(text);
+    if (cause !== undefined) return {cause, log};
+  }
+  return undefined;
+}
+
 const isLoaded = (machine: Machine, name: string): boolean => machine.exists(`/sys/module/${name}`);
 
 export function built(machine: Machine): Finding {
   const file = moduleFile(machine, 'framevec');
   if (file !== undefined) return ok(file);
+  const failed = failedBuild(machine);
+  if (failed !== undefined) return fail(`could not be built for ${machine.release}: ${failed.cause}; the log of the build: ${failed.log}`, INSTALL);
   const text = `not installed for ${machine.release}`;
   return isLoaded(machine, 'framevec') ? note(`${text}: the one that is loaded was loaded by hand, and is gone after a boot`, INSTALL) : fail(text, INSTALL);
 }
@@ -55,6 +74,18 @@ export function device(machine: Machine): Finding {
   );
 }
 
+/** What the module found when it was loaded: none of it keeps a process from pinning. */
+export async function behaviour(machine: Machine): Promise<Finding> {
+  const answer = await machine.module();
+  if (!('abi' in answer)) return note('unknown: the module asks the kernel when it is loaded', 'load the module');
+  const {leaves, unshares, copies} = answer.features;
+  return ok([
+    leaves ? 'a huge device mapping is noted in one step' : 'device mappings are noted page by page',
+    unshares ? 'a pin for read of a private file mapping pins a copy of its own' : "a pin for read of a private file mapping pins the page cache's page",
+    ...(copies ? ['huge pages of the page cache are copied by a write fault, because the fault of this kernel that should copy them never ends'] : []),
+  ].join('; '));
+}
+
 /** CAP_SYS_ADMIN, and CAP_IPC_LOCK, in include/uapi/linux/capability.h. */
 const SYS_ADMIN = 21n;
 export const IPC_LOCK = 14n;
@@ -67,7 +98,7 @@ export function hasCapability(machine: Machine, capability: bigint): boolean {
 export async function pfns(machine: Machine): Promise<Finding> {
   const remedy = 'run as root, or with `setpriv --ambient-caps +sys_admin`; everything but pfns() works without';
   const answer = await machine.module();
-  const may = 'abi' in answer ? answer.pfns : hasCapability(machine, SYS_ADMIN);
+  const may = 'abi' in answer ? answer.features.pfns : hasCapability(machine, SYS_ADMIN);
   return may ? ok('CAP_SYS_ADMIN: frame numbers are told') : note('no CAP_SYS_ADMIN: frame numbers are not told to this process', remedy);
 }
 

@@ -11,7 +11,7 @@ const IN_A_VM = 'try it in a VM: `npx framevec vm -- COMMAND`';
 export function platform({platform, arch, node, glibc}: Machine): Finding {
   const here = `${platform} ${arch}, ${glibc === undefined ? 'no glibc' : `glibc ${glibc}`}, Node ${node.slice(1)}`;
   if (platform !== 'linux') return fail(here, 'framevec is for Linux alone');
-  if (arch !== 'x64' && arch !== 'arm64') return fail(here, 'the module is for x86-64 and arm64');
+  if (arch !== 'x64') return fail(here, 'the module is for x86-64');
   return ok(here);
 }
 

@@ -4,7 +4,9 @@ import {arch} from 'node:os';
 import {join} from 'node:path';
 import {findProgram, run, type Outcome} from '../vm/programs.js';
 import {sweepVersion} from './dkms_tree.js';
-import {ModuleError} from './errors.js';
+import {buildFailure} from './build_log.js';
+import {ModuleError, buildFailed} from './errors.js';
+import {BUILD_LOG, writeSystemFile} from './files.js';
 import {KERNEL_RANGE} from './kernel_range.js';
 
 /** One version of the module that dkms knows. */
@@ -55,13 +57,14 @@ export async function dkmsBuild(version: string, release: string, {tree, sources
   const outcome = await run('dkms', ['build', `framevec/${version}`, '-k', release, '--dkmstree', tree, '--sourcetree', sources]);
   const {status, stdout, stderr} = outcome;
   if (status === 77) {
-    throw new ModuleError(`the module is not for kernel ${release} on ${arch()}: it is for ${KERNEL_RANGE} on x86-64 and arm64`);
+    throw new ModuleError(`the module is not for kernel ${release} on ${arch()}: it is for ${KERNEL_RANGE} on x86-64`);
   }
   const why = complaint(outcome);
   if (why === undefined) return;
   const log = buildLog(join(tree, 'framevec', version, 'build/make.log'));
-  const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? why;
-  throw new ModuleError(`dkms could not build the module for ${release}: ${first.trim()}`, `${stdout}${stderr}${log}`);
+  // The tree of a staged build does not last.
+  if (log !== '') writeSystemFile(BUILD_LOG, log);
+  throw buildFailed(release, buildFailure(log) ?? why, log === '' ? undefined : BUILD_LOG, `${stdout}${stderr}${log}`);
 }
 
 function buildLog(path: string): string {

@@ -26,6 +26,11 @@ export function parameterInvalid(name: string, value: string, type: string, expe
   return new ModuleError(`"${value}" is no value for the parameter ${name} of framevec.ko${where}: it is ${type}: ${expected}`);
 }
 
+/** `log` is where the whole output of make can be read. */
+export function buildFailed(release: string, cause: string, log: string | undefined, details: string): ModuleError {
+  return new ModuleError(`dkms could not build the module for kernel ${release}: ${cause}${log === undefined ? '' : `; the log of the build: ${log}`}`, details);
+}
+
 export function moduleInUse(): ModuleError {
   return new ModuleError('the module is in use: end the programs that have a vector or /dev/framevec open (`fuser -v /dev/framevec`), and try again');
 }

@@ -11,6 +11,9 @@ const OLD_RULE_FILE = `${UDEV_RULE_FILE}.old`;
 
 export const FILES: readonly string[] = [MODPROBE_FILE, UDEV_RULE_FILE, OLD_RULE_FILE, BOOT_FILE];
 
+/** The output of make when an installation could not build the module; dkms's own is gone with the tree that it was built in. */
+export const BUILD_LOG = '/var/log/framevec-build.log';
+
 const MARK = '# Written by `framevec module install`';
 const HEADER = `${MARK}; \`framevec module uninstall\` removes it.\n`;
 

@@ -11,7 +11,7 @@ import {dkmsBuild, dkmsInstall, dkmsRemove} from './dkms.js';
 import {DKMS_TREE, activeKernels, adopt, dkmsVersions} from './dkms_tree.js';
 import {Earlier} from './earlier.js';
 import {SignatureError, foreignTree, interrupted, notRestored, otherVersionLoaded} from './errors.js';
-import {BOOT_FILE, BOOT_TEXT, MODPROBE_FILE, MODPROBE_TEXT, UDEV_RULE_FILE, makeDirectory, textOf, writeRule, writeSystemFile} from './files.js';
+import {BOOT_FILE, BOOT_TEXT, BUILD_LOG, MODPROBE_FILE, MODPROBE_TEXT, UDEV_RULE_FILE, makeDirectory, textOf, writeRule, writeSystemFile} from './files.js';
 import {deviceNode, isLoaded, load, loadedVersion, requireUnused, unload, type Node} from './loaded.js';
 import {checkParameters, overridden, parametersIn, withParameters} from './parameters.js';
 import {hasHeaders, requireBuild, requireRoot} from './requirements.js';
@@ -105,6 +105,7 @@ export async function installModule(options: InstallOptions, progress: Progress)
     rmSync(STAGING, {recursive: true, force: true, maxRetries: 10, retryDelay: 100});
   }
 
+  rmSync(BUILD_LOG, {force: true});
   const node = deviceNode();
   return {version: VERSION, kernel: release, files: [tree, ...plan.files], kept: plan.kept, loaded: isLoaded(), ...(node && {node})};
 }

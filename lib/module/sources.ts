@@ -7,7 +7,7 @@ import {PACKAGE_ROOT} from '../package.js';
 export const MODULE_SOURCES = join(PACKAGE_ROOT, 'kmod');
 
 /** Whatever a build leaves behind must neither be copied nor change the key of a cache. */
-const BUILD_PRODUCT = /(^|\/)(\.[^/]*|[^/]*\.(o|ko|mod|mod\.c|a|order|symvers))$|\.cmd$/;
+const BUILD_PRODUCT = /(^|\/)(\.[^/]*|[^/]*\.(o|ko|mod|mod\.c|a|order|symvers|answer(\.log)?))$|\.cmd$|^config\.h$/;
 
 /** The paths of the sources below `directory`, sorted. */
 export function sourceFiles(directory: string): string[] {

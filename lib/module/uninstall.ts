@@ -4,7 +4,7 @@ import type {Progress} from '../vm/progress.js';
 import {dkmsRemove} from './dkms.js';
 import {dkmsVersions, modulesInIndex, sweepRest} from './dkms_tree.js';
 import {stillInstalled} from './errors.js';
-import {FILES, isOurs, textOf} from './files.js';
+import {BUILD_LOG, FILES, isOurs, textOf} from './files.js';
 import {isLoaded, unload} from './loaded.js';
 import {requireRoot} from './requirements.js';
 import {ourTrees} from './source_tree.js';
@@ -31,6 +31,10 @@ export async function uninstallModule(progress: Progress): Promise<Uninstalled> 
   for (const path of ourTrees()) {
     rmSync(path, {recursive: true});
     removed.push(path);
+  }
+  if (textOf(BUILD_LOG) !== undefined) {
+    rmSync(BUILD_LOG);
+    removed.push(BUILD_LOG);
   }
   for (const path of FILES) {
     const text = textOf(path);

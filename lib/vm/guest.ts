@@ -1,4 +1,5 @@
 /** The guest's side of a run: the script that PID 1 becomes once the machine's root is its own, and the command's script. */
+import type {LoadableModule} from './driver.js';
 import {isName, quote} from './shell.js';
 
 /** The names that host and guest have to agree on. */
@@ -43,6 +44,8 @@ export interface GuestRun {
   moduleParameters: readonly string[] | undefined;
   /** Stock modules to load, each with its options. */
   with: readonly (readonly string[])[];
+  /** Modules that were built for this run, to load after those. */
+  drivers: readonly Pick<LoadableModule, 'path' | 'parameters' | 'needs'>[];
   /** Set when stdout is to be a terminal in the guest; stderr may be one apart from it. */
   terminal: Terminal | undefined;
   /** The last bytes of each stream and of the kernel log: whoever has read them has read everything. */
@@ -184,6 +187,10 @@ export function initScript(run: GuestRun): string {
   const loads = [
     ...(run.moduleParameters === undefined ? [] : [['$box insmod', `$run/${FILES.module}`, ...run.moduleParameters.map(quote)]]),
     ...run.with.map((words) => ['modprobe', ...words.map(quote)]),
+    ...run.drivers.flatMap(({path, parameters, needs}) => [
+      ...needs.map((name) => ['modprobe', quote(name)]),
+      ['$box insmod', quote(path), ...parameters.map(quote)],
+    ]),
   ].map((words) => `  complaint=$(${words.join(' ')} 2>&1) || fail ${FILES.moduleFailure} "$complaint"`);
   return [
     ...Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`),

@@ -35,11 +35,16 @@ export interface KernelRequest {
   name: string;
   /** The directory with a kernel file's modules, lib/modules/RELEASE or one above it. */
   modules?: string | undefined;
+  /** The directory with a kernel file's headers; beside its modules by default. */
+  headers?: string | undefined;
   /** Ask the archive whether there is a newer one. */
   refresh?: boolean | undefined;
 }
 
 export async function findKernel(cache: Cache, progress: Progress, request: KernelRequest): Promise<Kernel> {
+  if (request.headers !== undefined && !request.name.includes('/') && request.name !== 'host') {
+    throw new VmError(`--headers is for a kernel file: --kernel ${request.name} has headers of its own`);
+  }
   const kind = findKernelKind(request.name);
   if (kind !== undefined) {
     return await packagedKernel(cache, progress, kind, request.refresh ?? false);
@@ -49,10 +54,10 @@ export async function findKernel(cache: Cache, progress: Progress, request: Kern
     return await debugKernel(cache, progress, built, request.refresh ?? false);
   }
   if (request.name === 'host') {
-    return await installedKernel();
+    return withHeaders(await installedKernel(), request.headers);
   }
   if (request.name.includes('/')) {
-    return await kernelFile(request.name, request.modules);
+    return withHeaders(await kernelFile(request.name, request.modules), request.headers);
   }
   throw new VmError(`--kernel ${request.name}: unknown; one of ${KERNEL_NAMES.join(', ')}, or the path of a kernel file`);
 }
@@ -253,6 +258,21 @@ async function describe(name: string, release: string, image: string, root: stri
     makeArguments: [],
     id: `${release}_${image.replaceAll('/', '-')}`,
   };
+}
+
+/** Headers of another kernel would build a module that this one does not load. */
+export function withHeaders(kernel: Kernel, directory: string | undefined): Kernel {
+  if (directory === undefined) return kernel;
+  const headers = resolve(directory);
+  if (!existsSync(join(headers, 'Makefile'))) throw new VmError(`--headers ${directory}: there is no Makefile in it, so these are no headers to build a module with`);
+  let release: string;
+  try {
+    release = readFileSync(join(headers, 'include/config/kernel.release'), 'utf8').trim();
+  } catch {
+    throw new VmError(`--headers ${directory}: include/config/kernel.release is missing: the tree is not prepared (make modules_prepare)`);
+  }
+  if (release !== kernel.release) throw new VmError(`--headers ${directory}: these are the headers of ${release}, and the kernel is ${kernel.release}`);
+  return {...kernel, headers};
 }
 
 function entries(directory: string): string[] {

@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto';
 import {cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join, relative} from 'node:path';
+import {buildFailure} from '../module/build_log.js';
 import {MODULE_SOURCES, sourceFiles} from '../module/sources.js';
 import type {Cache} from './cache.js';
 import {removeOldBuilds} from './clean.js';
@@ -21,7 +22,7 @@ export interface BuiltModule {
 
 export async function buildModule(cache: Cache, progress: Progress, kernel: Kernel, sources = MODULE_SOURCES): Promise<BuiltModule> {
   const plan = planBuild(kernel, sources);
-  const key = createHash('sha256').update(JSON.stringify([kernel.id, plan.makeArguments]));
+  const key = createHash('sha256').update(JSON.stringify([kernel.id, kernel.headers, plan.makeArguments]));
   for (const file of plan.files) {
     key.update(file).update('\0').update(readFileSync(join(sources, file))).update('\0');
   }
@@ -31,7 +32,7 @@ export async function buildModule(cache: Cache, progress: Progress, kernel: Kern
     removeIntermediates(temporary);
     await removeOldBuilds(cache, kernel.release);
   });
-  return {path: join(directory, 'framevec.ko'), warnings: findWarnings(readFileSync(join(directory, LOG), 'utf8'))};
+  return {path: join(directory, 'framevec.ko'), warnings: warningsIn(directory)};
 }
 
 /** A build for its warnings alone: the compiler's and sparse's. */
@@ -39,19 +40,37 @@ export async function checkModule(cache: Cache, progress: Progress, kernel: Kern
   if (findProgram('sparse') === undefined) {
     throw new VmError('the program sparse is missing; install the package sparse');
   }
-  const plan = planBuild(kernel, sources);
   const directory = mkdtempSync(cache.path('check-'));
   try {
-    await progress.step(`check framevec.ko with sparse for ${kernel.release}`, () =>
-      make({...plan, makeArguments: [...plan.makeArguments, 'C=2', 'CHECK=sparse']}, directory),
+    return await progress.step(`check framevec.ko with sparse for ${kernel.release}`, () =>
+      compileModule(kernel, sources, directory, {makeArguments: ['C=2', 'CHECK=sparse']}),
     );
-    return findWarnings(readFileSync(join(directory, LOG), 'utf8'));
   } finally {
     rmSync(directory, {recursive: true, force: true});
   }
 }
 
+export interface Compilation {
+  makeArguments?: readonly string[];
+  /** Whose sources they are, for the message; framevec's own have a W=1. */
+  what?: string;
+}
+
+/** Builds the sources in `directory`. Returns the compiler's warnings; fails with its output. */
+export async function compileModule(kernel: Kernel, sources: string, directory: string, {makeArguments = [], what}: Compilation = {}): Promise<string[]> {
+  const plan = planBuild(kernel, sources, what);
+  await make({...plan, makeArguments: [...plan.makeArguments, ...makeArguments]}, directory);
+  return warningsIn(directory);
+}
+
+/** What the compiler said of a build. */
+export function warningsIn(directory: string): string[] {
+  return findWarnings(readFileSync(join(directory, LOG), 'utf8'));
+}
+
 interface Plan {
+  /** The module, as its user calls it. */
+  what: string;
   release: string;
   headers: string;
   sources: string;
@@ -59,26 +78,27 @@ interface Plan {
   makeArguments: readonly string[];
 }
 
-function planBuild(kernel: Kernel, sources: string): Plan {
-  if (!existsSync(join(sources, 'Kbuild'))) {
+function planBuild(kernel: Kernel, sources: string, what?: string): Plan {
+  if (what === undefined && !existsSync(join(sources, 'Kbuild'))) {
     throw new VmError(`there is no module to build: ${join(sources, 'Kbuild')} is missing (--no-module boots without)`);
   }
   if (kernel.headers === undefined) {
-    throw new VmError(`there are no headers for ${kernel.release}, so the module cannot be built for it (--no-module boots without)`);
+    throw new VmError(`there are no headers for ${kernel.release}, so the module cannot be built for it (--headers says where they are; --no-module boots without)`);
   }
   // Debian's headers name the compiler of their release; here it is this machine's.
   const compiler = findProgram('gcc-12') === undefined ? 'gcc' : 'gcc-12';
   return {
+    what: what ?? 'the module',
     release: kernel.release,
     headers: kernel.headers,
     sources,
     files: sourceFiles(sources),
-    makeArguments: [`CC=${compiler}`, 'W=1', ...kernel.makeArguments],
+    makeArguments: [`CC=${compiler}`, ...(what === undefined ? ['W=1'] : []), ...kernel.makeArguments],
   };
 }
 
 /** Copies the sources to `directory` and makes them there. */
-async function make({release, headers, sources, files, makeArguments}: Plan, directory: string): Promise<void> {
+async function make({what, release, headers, sources, files, makeArguments}: Plan, directory: string): Promise<void> {
   for (const file of files) {
     cpSync(join(sources, file), join(directory, file), {recursive: true});
   }
@@ -96,16 +116,16 @@ async function make({release, headers, sources, files, makeArguments}: Plan, dir
   // The paths are those that the reader can open.
   const log = `${stdout}${stderr}`.replaceAll(`${directory}/`, `${relative(process.cwd(), sources)}/`);
   writeFileSync(join(directory, LOG), log);
-  if (status !== 0 || !existsSync(join(directory, 'framevec.ko'))) {
-    const first = /^.*(\berror\b|undefined!|No rule|Stop\.).*$/im.exec(log)?.[0] ?? `make ended with status ${status}`;
-    throw new VmError(`the module could not be built for ${release}: ${first.trim()}`, undefined, log);
+  if (status !== 0) {
+    const cause = buildFailure(log) ?? `make ended with status ${status}`;
+    throw new VmError(`${what} could not be built for ${release}: ${cause}`, undefined, log);
   }
 }
 
 /** Two thirds of a build: objects, and kbuild's notes for a next build, which there never is. */
-function removeIntermediates(directory: string): void {
+export function removeIntermediates(directory: string): void {
   for (const path of readdirSync(directory, {recursive: true, encoding: 'utf8'})) {
-    if (/(\.o|\.cmd|\.mod|\.mod\.c|\.o\.d)$/.test(path)) {
+    if (/(\.o|\.cmd|\.mod|\.mod\.c|\.o\.d|\.answer(\.log)?)$/.test(path)) {
       rmSync(join(directory, path), {force: true});
     }
   }

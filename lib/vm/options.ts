@@ -14,6 +14,10 @@ export interface SetupOptions {
   modules?: string | undefined;
   /** Build framevec.ko, and load it; true unless said otherwise. */
   module?: boolean | undefined;
+  /** Where a kernel file's headers are. */
+  headers?: string | undefined;
+  /** Directories of further modules to build and load, parameters after commas: ./driver,debug=1. */
+  drivers?: readonly string[] | undefined;
   /** Install missing programs with apt-get. */
   install?: boolean | undefined;
   /** Look for a newer kernel than the one in the cache. */
@@ -55,7 +59,7 @@ export interface VmOptions extends SetupOptions {
 
 /** The names of {@link VmOptions}. */
 export const VM_OPTIONS: OptionNames<VmOptions> = {
-  kernel: true, modules: true, module: true, install: true, refresh: true, progress: true, command: true, directory: true, memory: true,
+  kernel: true, modules: true, headers: true, module: true, drivers: true, install: true, refresh: true, progress: true, command: true, directory: true, memory: true,
   cpus: true, timeout: true, qemu: true, append: true, moduleParameters: true, with: true, env: true, icount: true, out: true, log: true,
   stdout: true, stderr: true, terminal: true, signal: true,
 };

@@ -116,7 +116,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
 
 function writeGuestFiles(
   options: VmOptions,
-  {kernel, module}: Setup,
+  {kernel, module, drivers}: Setup,
   {share}: RunDirectory,
   {directory, terminal, endMark}: {directory: string; terminal: Terminal | undefined; endMark: string},
 ): void {
@@ -126,6 +126,7 @@ function writeGuestFiles(
     ...(options.icount === true && {FRAMEVEC_ICOUNT: '1'}),
     // Further modules of kmod/ are built beside it, for a command to load.
     ...(module && {FRAMEVEC_KMOD: dirname(module.path)}),
+    ...(drivers.length > 0 && {FRAMEVEC_DRIVERS: drivers.map(({directory}) => directory).join(':')}),
   });
   const guest = {
     command: options.command,
@@ -135,6 +136,7 @@ function writeGuestFiles(
     headers: kernel.headers,
     moduleParameters: module && (options.moduleParameters ?? []),
     with: (options.with ?? []).map((item) => item.split(/,(?=[a-z_])/i)),
+    drivers: drivers.flatMap(({modules}) => modules),
     terminal,
     endMark,
   };
@@ -236,7 +238,7 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, q
     kernel: setup.kernel.release,
     kernelLog: options.log === undefined ? run.kernelLog : resolve(options.log),
     findings,
-    buildWarnings: setup.module?.warnings ?? [],
+    buildWarnings: [...(setup.module?.warnings ?? []), ...setup.drivers.flatMap(({warnings}) => warnings)],
     seconds: (performance.now() - start) / 1000,
     bootSeconds: started === undefined ? undefined : Number(started),
     out,

@@ -5,6 +5,7 @@ import {chooseAccel, type Accel} from './accel.js';
 import {Cache, cacheDirectory} from './cache.js';
 import {VmError} from './errors.js';
 import {makeInitramfs} from './initramfs.js';
+import {buildDriver, type BuiltDriver} from './driver.js';
 import {findKernel, type Kernel} from './kernel.js';
 import {DEFAULT_KERNEL} from './kernels.js';
 import {buildModule, checkModule, type BuiltModule} from './module.js';
@@ -17,6 +18,7 @@ export interface Setup {
   cache: Cache;
   kernel: Kernel;
   module: BuiltModule | undefined;
+  drivers: readonly BuiltDriver[];
   initramfs: string;
   accel: Accel;
   /** Of the cache, by the paths in it. */
@@ -28,12 +30,14 @@ export function prepareVm(options: SetupOptions): Promise<Setup> {
 }
 
 async function prepare(options: SetupOptions): Promise<Setup> {
-  const {cache, progress, kernel} = await prepareKernel(options, options.module ?? true);
+  const {cache, progress, kernel} = await prepareKernel(options, (options.module ?? true) || (options.drivers ?? []).length > 0);
   const initramfs = await makeInitramfs(cache, progress, kernel);
   const accel = await chooseAccel(cache, kernel.image);
   const module = (options.module ?? true) ? await buildModule(cache, progress, kernel) : undefined;
-  const uses = [kernel.modulesRoot, dirname(initramfs), ...(module === undefined ? [] : [dirname(module.path)])].map((path) => relative(cache.directory, path));
-  return {cache, kernel, initramfs, accel, module, uses};
+  const drivers: BuiltDriver[] = [];
+  for (const asked of options.drivers ?? []) drivers.push(await buildDriver(cache, progress, kernel, module, asked));
+  const uses = [kernel.modulesRoot, dirname(initramfs), ...(module === undefined ? [] : [dirname(module.path)]), ...drivers.map(({directory}) => directory)].map((path) => relative(cache.directory, path));
+  return {cache, kernel, initramfs, accel, module, drivers, uses};
 }
 
 /** What compiler and sparse have to say about the module, for one kernel. */
@@ -55,6 +59,7 @@ async function prepareKernel(options: SetupOptions, build: boolean): Promise<{ca
   const kernel = await findKernel(cache, progress, {
     name: options.kernel ?? DEFAULT_KERNEL,
     modules: options.modules,
+    headers: options.headers,
     refresh: options.refresh,
   });
   return {cache, progress, kernel};

@@ -7,7 +7,7 @@ import {closeSync, openSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import * as uapi from '../../lib/uapi.js';
-import {alignedAnonymous, backings, ext4} from './backings.js';
+import {HAS_THP, alignedAnonymous, backings, ext4} from './backings.js';
 import {MADV, MAP, PAGE, PROT, SYS, bytes, close, createVector, ioctl, mmap, munmap, must, raw} from './raw.js';
 import {endsBalanced, pagemap, since} from './oracles.js';
 
@@ -218,6 +218,18 @@ test('a private file that the page cache has in huge pages, pinned for read: a l
   const vector = pinned(address, 0, 1024);
   bytes(address, 1)[0] = 1;
   t.is(sameFrame(vector, address), since([6, 12]));
+  close(vector);
+  backing.free();
+});
+
+test('INFO tells what the kernel does with private file memory that is pinned for read', t => {
+  const features = ioctl(device, 'INFO').fields.features ?? 0;
+  const backing = backings['tmpfs file of huge pages, private'](2 ** 22);
+  const vector = pinned(backing.address, 0, 1024);
+  bytes(backing.address, 1)[0] = 1;
+  t.is((features & uapi.FRAMEVEC_FEATURE_UNSHARES) !== 0, sameFrame(vector, backing.address));
+  // No kernel of the table has a fault that unshares huge pages and ends.
+  t.is((features & uapi.FRAMEVEC_FEATURE_COPIES) !== 0, since([6, 12]) && HAS_THP);
   close(vector);
   backing.free();
 });

@@ -1,4 +1,4 @@
-/** The tests' own driver, kmod/sample/framevec_odd.c: device mappings that behave as a few rare ones do. */
+/** The tests' own driver, test/native/kmod/framevec_odd.c: device mappings that behave as a few rare ones do. */
 import {execFileSync, spawnSync} from 'node:child_process';
 import {closeSync, openSync, writeSync} from 'node:fs';
 import {MAP, PAGE, PROT, mmap} from './raw.js';
@@ -15,7 +15,7 @@ export class OddDriver implements Disposable {
   constructor() {
     // A test file that has failed may have left it.
     spawnSync('rmmod', ['framevec_odd']);
-    execFileSync('insmod', [`${process.env.FRAMEVEC_KMOD ?? ''}/sample/framevec_odd.ko`]);
+    execFileSync('insmod', [`${process.env.FRAMEVEC_DRIVERS ?? ''}/framevec_odd.ko`]);
     this.fd = openSync(ODD, 'r+');
   }
 

@@ -1,0 +1,12 @@
+import {FOLLOW_PTE_SYMBOLS, FOLLOW_PTE_VMA, SINCE_6_3} from './edits.js';
+import type {Specimen} from './specimen.js';
+
+export const specimen: Specimen = {
+  name: 'Linux 6.10',
+  base: '6.12',
+  version: [6, 10, 0],
+  source: 'upstream; mm: pass VMA instead of MM to follow_pte()',
+  edits: [FOLLOW_PTE_VMA],
+  symbols: FOLLOW_PTE_SYMBOLS,
+  yes: [...SINCE_6_3, 'follow_pte_vma'],
+};
