@@ -51,6 +51,11 @@ export async function checkModule(cache: Cache, progress: Progress, kernel: Kern
   }
 }
 
+/** Makes the modules of `sources` in `directory`, outside of the cache. Made there again of other sources, only what differs is compiled. */
+export async function makeModule(kernel: Kernel, sources: string, directory: string): Promise<void> {
+  await make(planBuild(kernel, sources), directory);
+}
+
 interface Plan {
   release: string;
   headers: string;
@@ -77,10 +82,13 @@ function planBuild(kernel: Kernel, sources: string): Plan {
   };
 }
 
-/** Copies the sources to `directory` and makes them there. */
+/** Copies the sources to `directory`, where they differ, and makes them there. */
 async function make({release, headers, sources, files, makeArguments}: Plan, directory: string): Promise<void> {
   for (const file of files) {
-    cpSync(join(sources, file), join(directory, file), {recursive: true});
+    const [from, to] = [join(sources, file), join(directory, file)];
+    if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) {
+      cpSync(from, to, {recursive: true});
+    }
   }
   const {status, stdout, stderr} = await run(
     'make',
