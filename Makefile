@@ -79,7 +79,7 @@ native/peers/build/Release/peers.node: $(peers_src) | packages node_modules/.pac
 	@touch $@
 
 # What the tests run in the guest besides Node: static, so that every kernel and both word sizes will do.
-test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects compat64 compat32)
+test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects stale past_bugs compat64 compat32)
 test_cc       := gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -static -O1 -g -Wall -Wextra -Werror -pthread
 
 test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h | packages

@@ -25,7 +25,7 @@ const {values: options, positionals: only} = parseArgs({
     /** A page that has the markers: what stands between them becomes the table. */
     table: {type: 'string'},
     /** Seconds until the tests of a mutant are ended. */
-    limit: {type: 'string', default: '400'},
+    limit: {type: 'string', default: '900'},
     /** Do not try the unchanged module first. */
     'no-control': {type: 'boolean', default: false},
   },
@@ -62,7 +62,7 @@ async function build(mutants: readonly Mutant[]): Promise<{control: string; dire
   const kernel = await findKernel(cache, progress, {name: options.kernel, modules: undefined, refresh: undefined});
   const builder = new Builder(kernel, root);
   return await progress.step(`build ${mutants.length} mutants for ${kernel.release}`, async () => {
-    const control = await builder.build('.control');
+    const control = await builder.control();
     const directories = new Map<string, string>();
     for (const mutant of mutants) {
       try {

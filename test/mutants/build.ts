@@ -8,8 +8,12 @@ import {makeModule} from '../../lib/vm/module.js';
 import {must} from '../../lib/vm/programs.js';
 import type {Mutant} from './list.js';
 
-/** What a test loads: the module, and the drivers of kmod/sample/. */
-const MODULES = ['framevec.ko', 'sample/framevec_odd.ko', 'sample/framevec_sample.ko'];
+const MODULE = 'framevec.ko';
+
+/** Drivers that tests load besides. They are of the unchanged sources: no mutant is in them, and none changes what they call. */
+const SAMPLES = ['sample/framevec_odd.ko', 'sample/framevec_sample.ko'];
+
+const isOfModule = (file: string): boolean => !file.startsWith('sample/');
 
 export class Builder {
   readonly #folder: string;
@@ -20,16 +24,29 @@ export class Builder {
     mkdirSync(this.#folder, {recursive: true});
   }
 
-  #key(patch: string): string {
-    const key = createHash('sha256').update(patch);
-    for (const file of this.#sources) key.update(file).update('\0').update(readFileSync(join(MODULE_SOURCES, file)));
+  #key(patch: string | undefined): string {
+    const key = createHash('sha256').update(patch ?? '');
+    for (const file of this.#sources.filter(name => patch === undefined || isOfModule(name))) key.update(file).update('\0').update(readFileSync(join(MODULE_SOURCES, file)));
     return key.digest('hex');
   }
 
-  /** Builds the unchanged module, or one with a patch. Returns the directory; it is kept for the next run. */
-  async build(name: string, patch?: string): Promise<string> {
+  /** The unchanged module, and the drivers. */
+  async control(): Promise<string> {
+    return await this.#build('.control', [MODULE, ...SAMPLES]);
+  }
+
+  /** To be called after that of the unchanged module. */
+  async mutant({name, diff}: Mutant): Promise<string> {
+    const out = await this.#build(name, [MODULE], diff);
+    mkdirSync(join(out, 'sample'), {recursive: true});
+    for (const sample of SAMPLES) cpSync(join(this.#folder, '.control', sample), join(out, sample));
+    return out;
+  }
+
+  /** Returns the directory; it is kept for the next run. */
+  async #build(name: string, modules: readonly string[], patch?: string): Promise<string> {
     const out = join(this.#folder, name);
-    const key = this.#key(patch ?? '');
+    const key = this.#key(patch);
     const keyPath = join(out, 'key');
     if (existsSync(keyPath) && readFileSync(keyPath, 'utf8') === key) return out;
 
@@ -46,15 +63,11 @@ export class Builder {
     mkdirSync(made, {recursive: true});
     await makeModule(this.kernel, join(sources, 'kmod'), made);
     rmSync(out, {recursive: true, force: true});
-    for (const module of MODULES) {
+    for (const module of modules) {
       mkdirSync(dirname(join(out, module)), {recursive: true});
       cpSync(join(made, module), join(out, module));
     }
     writeFileSync(keyPath, key);
     return out;
-  }
-
-  async mutant({name, path}: Mutant): Promise<string> {
-    return await this.build(name, readFileSync(path, 'utf8'));
   }
 }

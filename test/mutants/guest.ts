@@ -17,7 +17,7 @@ const AVA = 'dist/node_modules/ava/entrypoints/cli.js';
 const END_MS = 20_000;
 
 /** How long AVA waits for a next test to end. */
-const IDLE = '170s';
+const IDLE = '5m';
 
 const out = process.env.FRAMEVEC_RUN ?? '';
 

@@ -4,7 +4,8 @@ import {basename, join} from 'node:path';
 
 export interface Mutant {
   name: string;
-  path: string;
+  /** The diff itself. */
+  diff: string;
   /** What is wrong with the module. */
   what: string;
   /** Test files that have to fail. */
@@ -45,8 +46,7 @@ function parse(name: string, header: string): {what: string; fields: ReadonlyMap
 
 function readMutant(folder: string, root: string, file: string): Mutant {
   const name = basename(file, '.patch');
-  const path = join(folder, file);
-  const [header = '', diff] = readFileSync(path, 'utf8').split(/^(?=--- a\/kmod\/)/m, 2);
+  const [header = '', diff] = readFileSync(join(folder, file), 'utf8').split(/^(?=--- a\/kmod\/)/m, 2);
   if (diff === undefined) throw new Error(`${file} has no diff of kmod/`);
   const {what, fields} = parse(name, header);
   const words = (field: Field): string[] => (fields.get(field) ?? []).flatMap(value => value.split(/[\s,]+/)).filter(Boolean);
@@ -55,7 +55,7 @@ function readMutant(folder: string, root: string, file: string): Mutant {
   if (what === '' || files.length === 0) throw new Error(`${file} has to say what is wrong, and "Tests:"`);
   if (missing !== undefined) throw new Error(`${file} names ${missing}, and there is no test/guest/${missing}.test.ts`);
   return {
-    name, path, what, files,
+    name, diff, what, files,
     matches: fields.get('Match') ?? [],
     survives: fields.get('Survives')?.join(' '),
     kernels: fields.has('Kernels') ? words('Kernels') : undefined,
