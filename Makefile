@@ -7,6 +7,7 @@
 #   make test-asan      the library's tests with the addon under sanitizers
 #   make coverage       every test, and which lines of library and addon they came by
 #   make test-debug     the VM's tests on a sanitizing kernel, which is built first
+#   make test-mutants   faults put into the module one by one, and whether the tests see each of them
 #   make bench          what pinning costs, and the figures of docs/performance.md, in the VM
 #   make bench-report   the same as a page: build/bench-KERNEL.html, and the picture of it in docs/
 #   make check          the linters, for every language here, and for the documentation
@@ -35,7 +36,7 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all bench bench-report build prebuild install uninstall demo test test-matrix test-node test-asan test-debug test-mutants test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -209,6 +210,12 @@ debug-packages:
 test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel debug --prepare --install
 	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-1000000} node dist/test/run.js --guest --kernel debug --of-the-kernel $(ONLY)
+
+# ONLY=snapshot chooses mutants by a part of their names, TABLE=docs/testing.md writes the table there.
+test-mutants: build $(test_ready)
+	@.ci/packages patch
+	@$(fv) vm --kernel $(KERNEL) --prepare --install
+	@node dist/test/mutants.js --kernel $(KERNEL) $(if $(TABLE),--table $(TABLE)) $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

@@ -32,7 +32,6 @@ interface Counts {
 }
 
 async function runAva({modules, failFast, limit}: Trial, {files, matches}: Trial['runs'][number], counts: Counts): Promise<void> {
-  let ended = false;
   const parser = new Parser();
   parser.on('assert', (result: Result) => {
     if (result.skip || result.todo) return;
@@ -44,14 +43,13 @@ async function runAva({modules, failFast, limit}: Trial, {files, matches}: Trial
     ...files.map(file => `dist/test/guest/${file}.test.js`),
   ], {env: {...process.env, FRAMEVEC_KMOD: modules}, stdio: ['ignore', 'pipe', 'inherit'], detached: true});
   child.stdout.pipe(parser);
-  const closed = new Promise<void>(resolve => child.once('close', status => {
-    ended = true;
+  const closed = new Promise<'ended'>(resolve => child.once('close', status => {
     if (status !== 0 && counts.failed.length === 0) counts.troubles.push(`the run ended with status ${status ?? 'of a signal'}`);
-    resolve();
+    resolve('ended');
   }));
   const limits = new AbortController();
-  await Promise.race([closed, sleep(limit * 1000, undefined, {signal: limits.signal}).catch(() => undefined)]);
-  if (!ended) {
+  const first = await Promise.race([closed, sleep(limit * 1000, undefined, {signal: limits.signal}).catch(() => undefined)]);
+  if (first === undefined) {
     counts.troubles.push(`no end after ${limit} s`);
     // With all that the tests have started.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
