@@ -24,8 +24,8 @@ const {values: options, positionals: only} = parseArgs({
     kernel: {type: 'string', default: DEFAULT_KERNEL},
     /** A page that has the markers: what stands between them becomes the table. */
     table: {type: 'string'},
-    /** Seconds until the tests of a mutant are ended. */
-    limit: {type: 'string', default: '900'},
+    /** Seconds until the tests of a file are ended. */
+    limit: {type: 'string', default: '600'},
     /** Do not try the unchanged module first. */
     'no-control': {type: 'boolean', default: false},
   },

@@ -54,7 +54,7 @@ test.serial('the arrays of vectors that are closed are freed', async t => {
 test.serial('the windows that read() and write() map of device memory are unmapped', t => {
   const windows = (): number => readFileSync('/proc/vmallocinfo', 'utf8').split('\n').filter(line => line.includes('framevec') && line.includes('ioremap')).length;
   const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
-  const fd = Number(must(SYS.open, Buffer.from(`${ivshmemMemory()}\0`), 2));
+  const fd = Number(must(SYS.open, Buffer.from(`${ivshmemMemory('first')}\0`), 2));
   const address = mmap(4 * PAGE, {flags: MAP.SHARED, fd});
   const vector = createVector(device, 4);
   t.is(ioctl(vector, 'PIN', {addr: address, length: 4 * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE}).result, 0);

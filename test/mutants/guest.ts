@@ -3,21 +3,22 @@
  * that may have left something behind: then the host boots another one for the rest.
  */
 import {execFileSync, spawn, spawnSync} from 'node:child_process';
-import {appendFileSync, readFileSync} from 'node:fs';
+import {appendFileSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {Parser, type Result} from 'tap-parser';
 import {headline, scanLog} from '../../lib/vm/log-scan.js';
 import {framesPinned} from '../guest/oracles.js';
+import type {Ended} from './ava.js';
 import {JOB_FILE, REBOOT, TOLD_FILE, type Told, type Trial, type Verdict} from './job.js';
 
-const AVA = 'dist/node_modules/ava/entrypoints/cli.js';
+/** Of the guest's own file system: what is below it is AVA for the test files, and only in this guest. */
+const AVA = 'dist/test/guest/node_modules/ava';
+
+/** What a file's tests came to, line by line. */
+const ENDED = '/run/framevec-ended';
 
 /** How long a process that was killed may take to end: it may be in the kernel. */
 const END_MS = 20_000;
-
-/** How long AVA waits for a next test to end. */
-const IDLE = '5m';
 
 const out = process.env.FRAMEVEC_RUN ?? '';
 
@@ -31,20 +32,13 @@ interface Counts {
   troubles: string[];
 }
 
-async function runAva({modules, failFast, limit}: Trial, {files, matches}: Trial['runs'][number], counts: Counts): Promise<void> {
-  const parser = new Parser();
-  parser.on('assert', (result: Result) => {
-    if (result.skip || result.todo) return;
-    if (result.ok) counts.passed += 1;
-    else counts.failed.push(result.name);
-  });
+async function runFile({modules, failFast, limit}: Trial, file: string, matches: readonly string[], counts: Counts): Promise<void> {
+  writeFileSync(ENDED, '');
   const child = spawn(process.execPath, [
-    AVA, '--tap', '--concurrency=1', `--timeout=${IDLE}`, ...(failFast ? ['--fail-fast'] : []), ...matches.map(match => `--match=${match}`),
-    ...files.map(file => `dist/test/guest/${file}.test.js`),
-  ], {env: {...process.env, FRAMEVEC_KMOD: modules}, stdio: ['ignore', 'pipe', 'inherit'], detached: true});
-  child.stdout.pipe(parser);
-  const closed = new Promise<'ended'>(resolve => child.once('close', status => {
-    if (status !== 0 && counts.failed.length === 0) counts.troubles.push(`the run ended with status ${status ?? 'of a signal'}`);
+    'dist/test/mutants/file.js', `dist/test/guest/${file}.test.js`, ENDED, JSON.stringify(matches), ...(failFast ? ['fail-fast'] : []),
+  ], {env: {...process.env, FRAMEVEC_KMOD: modules}, stdio: ['ignore', 'ignore', 'inherit'], detached: true});
+  const closed = new Promise<'ended'>(resolve => child.once('close', (status, signal) => {
+    if (status !== 0) counts.troubles.push(`the process of ${file} ended with ${signal ?? `status ${status ?? ''}`}`);
     resolve('ended');
   }));
   const limits = new AbortController();
@@ -56,6 +50,20 @@ async function runAva({modules, failFast, limit}: Trial, {files, matches}: Trial
     await Promise.race([closed, sleep(END_MS, undefined, {ref: false})]);
   }
   limits.abort();
+  for (const line of readFileSync(ENDED, 'utf8').split('\n').filter(Boolean)) {
+    const {title, error} = JSON.parse(line) as Ended;
+    if (error === undefined) counts.passed += 1;
+    else counts.failed.push(`${file}: ${title}`);
+  }
+}
+
+async function runFiles(trial: Trial, counts: Counts): Promise<void> {
+  for (const {files, matches} of trial.runs) {
+    for (const file of files) {
+      await runFile(trial, file, matches, counts);
+      if (trial.failFast && counts.failed.length + counts.troubles.length > 0) return;
+    }
+  }
 }
 
 /** A test may have left a driver of its own, or have unloaded the module. */
@@ -75,7 +83,7 @@ async function tryOut(trial: Trial): Promise<Verdict> {
   execFileSync('dmesg', ['-C']);
   const {status, stderr} = spawnSync('insmod', [join(trial.modules, 'framevec.ko')], {encoding: 'utf8'});
   if (status !== 0) counts.troubles.push(`insmod: ${stderr.trim()}`);
-  else for (const run of trial.runs) await runAva(trial, run, counts);
+  else await runFiles(trial, counts);
 
   const held = unload();
   if (held !== undefined) counts.troubles.push(held);
@@ -85,6 +93,10 @@ async function tryOut(trial: Trial): Promise<Verdict> {
   if (pinned !== 0) counts.troubles.push(`${pinned} frames are still pinned`);
   return {name: trial.name, ...counts, seconds: (Date.now() - began) / 1000};
 }
+
+mkdirSync(AVA, {recursive: true});
+writeFileSync(join(AVA, 'package.json'), '{"type": "module", "exports": "./index.js"}');
+writeFileSync(join(AVA, 'index.js'), "export {default} from '../../../mutants/ava.js';\n");
 
 const trials = JSON.parse(readFileSync(join(out, JOB_FILE), 'utf8')) as Trial[];
 unload();

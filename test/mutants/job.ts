@@ -8,11 +8,11 @@ export interface Trial {
   name: string;
   /** Where its framevec.ko and sample/ are. */
   modules: string;
-  /** Several runs of AVA, each of some files and of the tests in them that match. */
+  /** Some files each, and the tests in them that match; none: all. */
   runs: readonly {files: readonly string[]; matches: readonly string[]}[];
   /** End with the first test that fails. */
   failFast: boolean;
-  /** Seconds until a run is ended. */
+  /** Seconds until a file's tests are ended. */
   limit: number;
 }
 

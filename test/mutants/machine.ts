@@ -11,7 +11,7 @@ import {JOB_FILE, REBOOT, TOLD_FILE, type Told, type Trial, type Verdict} from '
 const POLL_MS = 1000;
 
 /** How much longer than its limit a trial may take until the guest itself is taken to be stuck; and a boot. */
-const SLACK_MS = 90_000;
+const SLACK_MS = 400_000;
 
 export interface Machine {
   root: string;
@@ -68,7 +68,7 @@ async function bootOnce(root: string, kernel: string, trials: readonly Trial[], 
     const timer = setInterval(() => {
       look();
       // The whole guest is stuck.
-      if (Date.now() - begun > (running === undefined ? 0 : running.limit * 1000 * running.runs.length) + SLACK_MS) child.kill('SIGTERM');
+      if (Date.now() - begun > (running === undefined ? 0 : running.limit * 1000 * running.runs.reduce((sum, {files}) => sum + files.length, 0)) + SLACK_MS) child.kill('SIGTERM');
     }, POLL_MS);
     const status = await closed;
     clearInterval(timer);
