@@ -8,6 +8,7 @@
 #   make test-asan      run the library's tests with the addon under sanitizers
 #   make coverage       run every test, and count the lines of library and addon that are executed
 #   make test-debug     build a sanitizing kernel once, and run the VM's tests on it
+#   make test-mutants   put known faults into the module one by one, and run the tests that have to fail
 #   make bench          measure what pinning costs, and the figures of docs/performance.md, in the VM
 #   make bench-report   make a page of the last measurement: build/bench-KERNEL.html
 #   make check          run the linters of every language and of the documentation
@@ -38,7 +39,7 @@ ts_src      := $(sort $(shell find lib test -name '*.ts')) tsconfig.json test/br
 # What a failed recipe began to write is not what was asked for.
 .DELETE_ON_ERROR:
 
-.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-headers test-node test-asan test-debug test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
+.PHONY: all help api-report bench bench-report build prebuild install uninstall demo test test-matrix test-headers test-node test-asan test-debug test-mutants test-packages debug-packages coverage check check-kmod check-native check-lib check-docs docs vm vm-run vm-ready load unload clean packages always
 
 all: build
 
@@ -85,7 +86,7 @@ native/peers/build/Release/peers.node: $(peers_src) | packages node_modules/.pac
 	@touch $@
 
 # What the tests run in the guest besides Node: static, so that every kernel and both word sizes will do.
-test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects balance compat64 compat32)
+test_programs := $(addprefix test/native/build/,fail_nth fuzz races timers limits side_effects stale past_bugs balance compat64 compat32)
 test_cc       := gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -static -O1 -g -Wall -Wextra -Werror -pthread
 
 test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/framevec.h | packages
@@ -227,6 +228,12 @@ debug_kernel = $(or $(debug_kernel_$(SANITIZER)),$(error SANITIZER=$(SANITIZER):
 test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel $(debug_kernel) --prepare --install
 	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-$(debug_calls_$(SANITIZER))} node dist/test/run.js --guest --kernel $(debug_kernel) --of-the-kernel $(ONLY)
+
+# ONLY=snapshot chooses mutants by a part of their names, TABLE=docs/testing.md writes the table there.
+test-mutants: build $(test_ready)
+	@.ci/packages patch
+	@$(fv) vm --kernel $(KERNEL) --prepare --install
+	@node dist/test/mutants.js --kernel $(KERNEL) $(if $(TABLE),--table $(TABLE)) $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

@@ -97,10 +97,13 @@ function planBuild(kernel: Kernel, sources: string, what?: string): Plan {
   };
 }
 
-/** Copies the sources to `directory` and makes them there. */
+/** Copies the sources to `directory`, where they differ, and makes them there. */
 async function make({what, release, headers, sources, files, makeArguments}: Plan, directory: string): Promise<void> {
   for (const file of files) {
-    cpSync(join(sources, file), join(directory, file), {recursive: true});
+    const [from, to] = [join(sources, file), join(directory, file)];
+    if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) {
+      cpSync(from, to, {recursive: true});
+    }
   }
   const {status, stdout, stderr} = await run(
     'make',

@@ -330,7 +330,32 @@ test('read() into memory that ends on the way returns the bytes that it has read
   munmap(to, 4 * PAGE);
 });
 
-test('a pin whose answer cannot be delivered is undone', t => {
+test('a partial pin has the length of what it holds, and read() ends there', t => {
+  const address = mmap(8 * PAGE);
+  munmap(address + BigInt(4 * PAGE), 4 * PAGE);
+  withVector(fd => {
+    t.is(ioctl(fd, 'PIN', {addr: address + 100n, length: 7 * PAGE, flags: uapi.FRAMEVEC_PIN_PARTIAL}).fields.frames, 4);
+    t.is(ioctl(fd, 'STAT').fields.length, 4 * PAGE - 100);
+    const byte = new Uint8Array(2);
+    t.is(raw.syscall(SYS.pread64, fd, byte, 2, 4 * PAGE - 101), 1n);
+    t.is(raw.syscall(SYS.pread64, fd, byte, 2, 4 * PAGE - 100), 0n);
+  });
+  munmap(address, 4 * PAGE);
+});
+
+test('STAT of an empty vector tells nothing of what it has held', t => {
+  withVector(fd => {
+    const before = ioctl(fd, 'STAT').fields;
+    for (const ends of [() => ioctl(fd, 'UNPIN'), () => ioctl(fd, 'PIN', {addr: 0n, length: 3})]) {
+      ioctl(fd, 'PIN', {addr: memory + 100n, length: PAGE, flags: uapi.FRAMEVEC_PIN_WRITE});
+      ioctl(fd, 'UNPIN');
+      ends();
+      t.deepEqual(ioctl(fd, 'STAT').fields, before);
+    }
+  });
+});
+
+test('a pin whose answer cannot be delivered is undone, and once (CVE-2026-43128)', t => {
   const page = mmap(PAGE);
   bytes(page, PAGE).set(struct('PIN', valid.PIN.fields));
   must(SYS.mprotect, page, PAGE, PROT.READ);

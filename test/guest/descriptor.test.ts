@@ -185,7 +185,7 @@ interface Tried {
   pin: {result: string; fields: {reason: number}};
 }
 
-test.serial('after exec an inherited vector can be read and unpinned, but not pinned; the pinner is refunded', async t => {
+test.serial('after exec an inherited vector can be read and unpinned, but not pinned; the pinner is refunded (CVE-2023-53171, 90fdd158a695)', async t => {
   const fd = createVector(device, 16);
   ioctl(fd, 'PIN', {addr: memory, length: 16 * PAGE});
   const expected = pagemap(memory, 2).map(String);
@@ -237,7 +237,7 @@ test.serial('fdinfo tells what the vector holds, and no address and no frame num
   close(fd);
 });
 
-test.serial('with no descriptor left there is no vector, and nothing of it stays', t => {
+test.serial('with no descriptor left there is no vector, and nothing of it stays (f49856f525ac)', t => {
   const users = (): string => readFileSync('/sys/module/framevec/refcnt', 'latin1');
   const before = users();
   const old = new BigUint64Array(2);

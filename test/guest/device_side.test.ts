@@ -4,7 +4,7 @@ import test from 'ava';
 import {FrameVector, FrameVectorError, info, type PinnableMemory} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
 import {HAS_THP} from './backings.js';
-import {MADV, MAP, PAGE, SYS, bytes, close, createVector, errnoName, ioctl, mmap, munmap, must, raw} from './raw.js';
+import {MADV, MAP, PAGE, SYS, bytes, close, createVector, errnoName, ioctl, memfd, mmap, munmap, must, raw} from './raw.js';
 import {endsBalanced, pagemap, statusFrames} from './oracles.js';
 
 endsBalanced(test);
@@ -132,6 +132,27 @@ for (const kind of ['a pin', 'a snapshot'] as const) {
     closeSync(device);
   });
 }
+
+test.serial('a frame that fails while it is pinned can be neither read nor written', t => {
+  const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');
+  const fd = memfd('failing', 4 * PAGE);
+  const address = mmap(4 * PAGE, {flags: MAP.SHARED, fd});
+  bytes(address, 4 * PAGE).fill(0x66);
+  const vector = createVector(device, 4);
+  t.is(ioctl(vector, 'PIN', {addr: address, length: 4 * PAGE, flags: uapi.FRAMEVEC_PIN_WRITE}).result, 0);
+  // By a child: it may cost the process its life.
+  raw.inChild([[SYS.madvise, address + BigInt(2 * PAGE), PAGE, MADV.HWPOISON]]);
+  const buffer = new Uint8Array(4 * PAGE);
+  for (const call of [SYS.pread64, SYS.pwrite64]) {
+    t.is(errnoName(raw.syscall(call, vector, buffer, PAGE, 2 * PAGE)), 'EHWPOISON');
+    t.is(raw.syscall(call, vector, buffer, 4 * PAGE, 0), BigInt(2 * PAGE), 'what is before it');
+  }
+  t.is(ioctl(vector, 'UNPIN').result, 0);
+  close(vector);
+  munmap(address, 4 * PAGE);
+  close(fd);
+  closeSync(device);
+});
 
 test.serial('lseek() moves the position of read() and write() within the range, and tells its length', t => {
   const device = openSync(uapi.FRAMEVEC_DEVICE, 'r+');

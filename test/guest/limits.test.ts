@@ -46,6 +46,12 @@ test.serial('a vector made by one user and pinned by another: each pays for what
   });
 });
 
+test.serial('threads at the limit, each of which wants more than half of it: one at a time has it', t => {
+  const told = tells('limits', ['threads', LIMIT, 4000]);
+  t.deepEqual([told.over, told.others, told.charged, told.after], [0, 0, 0, LIMIT], JSON.stringify(told));
+  t.true(Number(told.pinned) > 0 && Number(told.refused) > 0, JSON.stringify(told));
+});
+
 test.serial('a pin by CAP_IPC_LOCK is counted in VmPin, and charged to no user', t => {
   t.deepEqual(tells('limits', ['privileged', LIMIT]), {result: 0, frames: 4 * LIMIT, vmpin_kb: 4 * LIMIT * 4, without: LIMIT});
 });
@@ -53,7 +59,7 @@ test.serial('a pin by CAP_IPC_LOCK is counted in VmPin, and charged to no user',
 // Two million pins of one page take minutes, and on the sanitizing kernel hours: it sees each of the calls elsewhere.
 const SANITIZING = release().endsWith('-dbg');
 
-if (!SANITIZING) test.serial('one page can be pinned more than a million times, and is refused with a reason before its count overflows', t => {
+if (!SANITIZING) test.serial('one page can be pinned more than a million times, and is refused with a reason before its count overflows (c8070b787519, 6b3a70773630)', t => {
   const told = tells('limits', ['wear', 32_000, 80], 900_000);
   t.like(told, {result: EOVERFLOW, reason: uapi.FRAMEVEC_REASON_TOO_MANY_PINS});
   t.true(Number(told.pins) > 2 ** 20 && Number(told.pins) < 2 ** 21, JSON.stringify(told));

@@ -7,7 +7,7 @@ import test from 'ava';
 import {FrameVector, FrameVectorError} from '../../lib/index.js';
 import * as uapi from '../../lib/uapi.js';
 import {programPath} from './native.js';
-import {MAP, NOBODY, PAGE, SYS, asNobody, close, createVector, ioctl, mmap, munmap, must} from './raw.js';
+import {MAP, NOBODY, PAGE, SYS, asNobody, close, createVector, ioctl, memfd, mmap, munmap, must} from './raw.js';
 import {endsBalanced, statusFrames} from './oracles.js';
 
 endsBalanced(test);
@@ -86,6 +86,22 @@ test('a pin that fails for another reason is refunded', t => {
   t.is(statusFrames('VmPin'), 0);
   close(fd);
   munmap(hole, PAGE);
+});
+
+test('a partial pin that ends with the file, before its mapping does, is charged for what it holds', t => {
+  const hole = mmap(4 * PAGE);
+  munmap(hole + BigInt(3 * PAGE), PAGE);
+  const fd = memfd('short', PAGE);
+  mmap(2 * PAGE, {at: hole + BigInt(PAGE), flags: MAP.SHARED | MAP.FIXED, fd});
+  const vector = createVector(device, 4);
+  // The mapping goes on, but its file does not: what can't be pinned was charged before.
+  t.is(ioctl(vector, 'PIN', {addr: hole, length: 4 * PAGE, flags: uapi.FRAMEVEC_PIN_PARTIAL}).fields.frames, 2);
+  t.is(statusFrames('VmPin'), 2);
+  t.is(ioctl(vector, 'UNPIN').result, 0);
+  t.is(statusFrames('VmPin'), 0);
+  close(vector);
+  close(fd);
+  munmap(hole, 3 * PAGE);
 });
 
 test('root, who has CAP_IPC_LOCK, is not limited', t => {

@@ -1,6 +1,6 @@
 /** The tests' own driver, test/native/kmod/framevec_odd.c: device mappings that behave as a few rare ones do. */
 import {execFileSync, spawnSync} from 'node:child_process';
-import {closeSync, openSync, writeSync} from 'node:fs';
+import {closeSync, openSync, readSync, writeSync} from 'node:fs';
 import {MAP, PAGE, PROT, mmap} from './raw.js';
 
 export const ODD = '/dev/framevec-odd';
@@ -41,6 +41,13 @@ export class OddDriver implements Disposable {
   cache(page: number, mode: keyof typeof CACHE): void {
     this.#tell('cache', page, CACHE[mode]);
     this.zap();
+  }
+
+  /** How often the driver was asked before the first write to a page, in all. */
+  asked(): number {
+    const count = new Uint32Array(1);
+    readSync(this.fd, count);
+    return count[0] ?? 0;
   }
 
   /** With `asked` the driver is asked before the first write to each page. */

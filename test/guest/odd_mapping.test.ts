@@ -172,7 +172,9 @@ test.serial('a driver that wants to be asked before a write is asked, and the pa
     odd.zap();
     // Mapped for read already: the write is a fault of its own.
     if (touched) t.deepEqual([0, 3, 7].map(i => bytes(address + BigInt(i * PAGE), 1)[0]), [0, 3, 7].map(i => OddDriver.byteOf(i)));
+    const before = odd.asked();
     t.deepEqual(pin(vector, address, 8, WRITE), [0, 8, 0, undefined]);
+    t.is(odd.asked() - before, 8, 'once for each page');
     t.is(must(SYS.pwrite64, vector, new Uint8Array([1, 2]), 2, 3 * PAGE - 1), 2n);
     t.deepEqual([...bytes(address + BigInt(3 * PAGE - 1), 2)], [1, 2]);
     must(SYS.pwrite64, vector, new Uint8Array([OddDriver.byteOf(2), OddDriver.byteOf(3)]), 2, 3 * PAGE - 1);

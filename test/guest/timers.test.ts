@@ -5,6 +5,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {ivshmemMemory} from './ivshmem.js';
 import {tells} from './native.js';
 import {endsBalanced, framesPinned, until} from './oracles.js';
 
@@ -46,6 +47,11 @@ for (const [what, mib] of Object.entries(CALLS)) {
     await until('every frame is back', () => framesPinned() === 0, 20_000);
   });
 }
+
+test.serial('SIGKILL in the middle of a long read() of device memory ends it at once', t => {
+  const told = tells('timers', ['kill-read', ivshmemMemory('first'), 16], LIMIT_MS);
+  t.true(Number(told.end_ms) < Number(told.whole_ms) / 3, JSON.stringify(told));
+});
 
 test.serial('under node --cpu-prof, which sends SIGPROF again and again, pins return', t => {
   const profiles = mkdtempSync(join(tmpdir(), 'framevec-profile-'));

@@ -2,7 +2,9 @@
  * limits WHAT [ARGUMENT...]: what an unprivileged user can have pinned and allocated, and how often
  * one page can be pinned. Prints a line of JSON. Started by root, who alone may open the device.
  */
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -333,9 +335,82 @@ static void keep(int argc, char** argv) {
   while (read(0, &byte, 1) > 0) continue;
 }
 
+/* --- threads PAGES ROUNDS: each wants more than half of the limit, so one at a time has it ------
+ */
+
+#define THREADS 4
+
+static struct {
+  uint64_t pages;
+  int rounds;
+  atomic_int holders;
+  atomic_ulong pinned, refused, over, others;
+} contest;
+
+static void* contend(void* unused) {
+  const int vector = create(device, contest.pages);
+  char* at = map(contest.pages * PAGE, -1, MAP_POPULATE);
+  struct framevec_unpin arg = {.size = sizeof(arg)};
+  (void)unused;
+  if (vector < 0) die("CREATE");
+  for (int i = 0; i < contest.rounds; i++) {
+    const struct told told = try_pin(vector, at, contest.pages * PAGE, 0);
+    if (told.result == -ENOMEM) {
+      atomic_fetch_add(&contest.refused, 1);
+    } else if (told.result != 0) {
+      atomic_fetch_add(&contest.others, 1);
+    } else {
+      if (atomic_fetch_add(&contest.holders, 1) > 0) atomic_fetch_add(&contest.over, 1);
+      atomic_fetch_add(&contest.pinned, 1);
+      atomic_fetch_sub(&contest.holders, 1);
+      if (call(vector, FRAMEVEC_IOC_UNPIN, &arg) != 0) die("UNPIN");
+    }
+  }
+  close(vector);
+  return NULL;
+}
+
+static void threads(int argc, char** argv) {
+  const uint64_t limit = argc > 0 ? strtoul(argv[0], NULL, 0) : 64;
+  pthread_t all[THREADS];
+  contest.pages = limit / 2 + 8;
+  contest.rounds = argc > 1 ? atoi(argv[1]) : 5000;
+  set_memlock(limit);
+  become(NOBODY);
+  for (int i = 0; i < THREADS; i++)
+    if (pthread_create(&all[i], NULL, contend, NULL) != 0) die("thread");
+  for (int i = 0; i < THREADS; i++) pthread_join(all[i], NULL);
+  printf(
+      "{\"pinned\":%lu,\"refused\":%lu,\"over\":%lu,\"others\":%lu,\"charged\":%ld,"
+      "\"after\":%d}\n",
+      atomic_load(&contest.pinned), atomic_load(&contest.refused), atomic_load(&contest.over),
+      atomic_load(&contest.others), status_kb("VmPin"), can_pin(NOBODY, limit));
+}
+
+/* --- lives PROCESSES: each creates a vector, pins with it, and ends -----------------------------
+ */
+
+static void lives(int argc, char** argv) {
+  const int count = argc > 0 ? atoi(argv[0]) : 400;
+  int failed = 0;
+  set_memlock(256);
+  for (int i = 0; i < count; i++) {
+    const pid_t child = fork();
+    if (child < 0) die("fork");
+    if (child == 0) {
+      int vector;
+      become(NOBODY);
+      _exit(hold(64, &vector).result != 0);
+    }
+    if (wait_for(child) != 0) failed++;
+  }
+  printf("{\"failed\":%d}\n", failed);
+}
+
 static const struct subcommand all[] = {
-    {"escape", escape}, {"empty", empty},        {"wear", wear}, {"zero", zero},
-    {"refund", refund}, {"setuid", change_user}, {"keep", keep}, {"privileged", privileged},
+    {"escape", escape},   {"empty", empty},        {"wear", wear}, {"zero", zero},
+    {"refund", refund},   {"setuid", change_user}, {"keep", keep}, {"privileged", privileged},
+    {"threads", threads}, {"lives", lives},
 };
 
 int main(int argc, char** argv) {

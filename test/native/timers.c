@@ -5,6 +5,9 @@
  * signals came.
  *
  * timers kill WHAT MIB: SIGKILL in the middle of such calls; prints how long the end took.
+ *
+ * timers kill-read PATH MIB: SIGKILL in the middle of a read() of device memory; prints how long
+ * the whole of it takes, and how long the end took.
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -147,9 +150,44 @@ static int killed(const char* what, size_t length) {
   return 0;
 }
 
+/* Reads all of a device's memory through a vector. */
+static void read_device(const char* path, size_t length, char* buffer) {
+  const int device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC),
+            bar = open(path, O_RDWR | O_CLOEXEC);
+  if (device < 0 || bar < 0) die("%s", path);
+  const struct work work = {"snapshot", length, map(length, bar, 0), buffer,
+                            create(device, length / PAGE)};
+  if (do_pin(&work) != (long)(length / PAGE)) die("PIN");
+  if (pread(work.vector, buffer, length, 0) != (ssize_t)length) die("pread");
+  close(work.vector);
+  munmap(work.memory, length);
+  close(bar);
+  close(device);
+}
+
+static int killed_in_read(const char* path, size_t length) {
+  char* buffer = map(length, -1, MAP_POPULATE);
+  double began = now_ms();
+  read_device(path, length, buffer);
+  const double whole = now_ms() - began;
+  const pid_t child = fork();
+  if (child < 0) die("fork");
+  if (child == 0) {
+    for (;;) read_device(path, length, buffer);
+  }
+  nap((long)(whole * 1e3 / 8));
+  began = now_ms();
+  kill(child, SIGKILL);
+  if (waitpid(child, NULL, 0) != child) die("waitpid");
+  printf("{\"whole_ms\":%.1f,\"end_ms\":%.1f}\n", whole, now_ms() - began);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   if (argc == 4 && strcmp(argv[1], "kill") == 0)
     return killed(argv[2], strtoul(argv[3], NULL, 0) << 20);
+  if (argc == 4 && strcmp(argv[1], "kill-read") == 0)
+    return killed_in_read(argv[2], strtoul(argv[3], NULL, 0) << 20);
   if (argc == 5)
     return under_timer(argv[1], atol(argv[2]), strtoul(argv[3], NULL, 0) << 20,
                        strcmp(argv[4], "restart") == 0);

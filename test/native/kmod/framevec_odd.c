@@ -5,7 +5,7 @@
  * write() what to do with them: struct odd_command.
  *
  * Offsets of the second half map the same pages, but there the driver is asked
- * before the first write to a page (pfn_mkwrite).
+ * before the first write to a page (pfn_mkwrite). read() tells how often.
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -56,8 +56,11 @@ static vm_fault_t odd_fault(struct vm_fault *vmf)
 			      page_to_pfn(virt_to_page(page->memory)));
 }
 
+static atomic_t odd_asked;
+
 static vm_fault_t odd_pfn_mkwrite(struct vm_fault *vmf)
 {
+	atomic_inc(&odd_asked);
 	return 0;
 }
 
@@ -127,9 +130,20 @@ static ssize_t odd_write(struct file *file, const char __user *from,
 	return ret ?: count;
 }
 
+static ssize_t odd_read(struct file *file, char __user *to, size_t count,
+			loff_t *pos)
+{
+	u32 asked = atomic_read(&odd_asked);
+
+	if (count != sizeof(asked))
+		return -EINVAL;
+	return copy_to_user(to, &asked, sizeof(asked)) ? -EFAULT : count;
+}
+
 static const struct file_operations odd_fops = {
 	.owner	= THIS_MODULE,
 	.mmap	= odd_mmap,
+	.read	= odd_read,
 	.write	= odd_write,
 };
 
