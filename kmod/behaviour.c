@@ -190,19 +190,6 @@ static struct page *framevec_page_at(unsigned long addr)
 	return get_user_pages_fast(addr, 1, 0, &page) == 1 ? page : NULL;
 }
 
-/* Is the page at @addr the process's own? */
-static enum framevec_answer framevec_is_own(unsigned long addr)
-{
-	struct page *page = framevec_page_at(addr);
-	bool own;
-
-	if (!page)
-		return FRAMEVEC_UNANSWERED;
-	own = PageAnon(compound_head(page));
-	put_page(page);
-	return own ? FRAMEVEC_YES : FRAMEVEC_NO;
-}
-
 /* With a small page, of which no fault is endless. */
 static enum framevec_answer framevec_pin_private(unsigned long addr)
 {
@@ -253,6 +240,19 @@ static enum framevec_answer framevec_ask_unshares(void)
 
 #if defined(FRAMEVEC_HAS_FAULT_FLAG_UNSHARE) && \
 	defined(CONFIG_TRANSPARENT_HUGEPAGE)
+
+/* Is the page at @addr the process's own? */
+static enum framevec_answer framevec_is_own(unsigned long addr)
+{
+	struct page *page = framevec_page_at(addr);
+	bool own;
+
+	if (!page)
+		return FRAMEVEC_UNANSWERED;
+	own = PageAnon(compound_head(page));
+	put_page(page);
+	return own ? FRAMEVEC_YES : FRAMEVEC_NO;
+}
 
 static bool framevec_huge_mapped(struct mm_struct *mm, unsigned long addr)
 {
