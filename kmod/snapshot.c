@@ -34,6 +34,7 @@ static bool framevec_invalidate(struct mmu_interval_notifier *notifier,
 	mmu_interval_set_seq(notifier, cur_seq);
 	news = snapshot->taken && !snapshot->stale;
 	WRITE_ONCE(snapshot->stale, true);
+	snapshot->woken = true;
 	raw_spin_unlock_irqrestore(&snapshot->lock, irq);
 
 	/* The vector stays: whoever drops the watch waits for this callback. */
@@ -73,7 +74,9 @@ void framevec_snapshot_init(struct framevec_snapshot *snapshot)
  */
 void framevec_snapshot_destroy(struct framevec_snapshot *snapshot)
 {
-	irq_work_sync(&snapshot->wake);
+	/* PREEMPT_RT waits for a grace period here (6.12: 24 ms). */
+	if (snapshot->woken)
+		irq_work_sync(&snapshot->wake);
 }
 
 /**

@@ -27,6 +27,8 @@ struct framevec_pin;
  *	of all frames noted
  * @readers: poll() waits here
  * @wake: wakes @readers
+ * @woken: @wake has been queued; guarded by @lock, and by nothing once @notifier
+ *	is removed
  *
  * The protocol is that of mmu_interval_notifier: read_begin, look at the page
  * tables, then read_retry under @lock, which the notifier's callback takes too.
@@ -55,6 +57,7 @@ struct framevec_snapshot {
 	pgprot_t prot;
 	wait_queue_head_t readers;
 	struct irq_work wake;
+	bool woken;
 };
 
 void framevec_snapshot_init(struct framevec_snapshot *snapshot);
