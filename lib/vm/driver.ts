@@ -27,7 +27,7 @@ export interface BuiltDriver {
   warnings: readonly string[];
 }
 
-/** A module's name has an underscore where its file may have a hyphen. */
+/** A module's name has an underscore where its file, and another module's list of what it depends on, may have a hyphen. */
 const nameOf = (path: string): string => basename(path, '.ko').replaceAll('-', '_');
 
 /** `asked` is the directory, then parameters after commas: ./driver,debug=1 */
@@ -78,7 +78,7 @@ function builtIn(directory: string): string[] {
 async function modinfo(path: string): Promise<{depends: string[]; known: string[]}> {
   const field = async (name: string): Promise<string[]> => (await must(`reading ${basename(path)}`, 'modinfo', ['-F', name, path])).split('\n').filter(Boolean);
   return {
-    depends: (await field('depends')).flatMap((line) => line.split(',')).filter(Boolean),
+    depends: (await field('depends')).flatMap((line) => line.split(',')).filter(Boolean).map(nameOf),
     known: (await field('parm')).map((line) => line.replace(/:.*/s, '')),
   };
 }

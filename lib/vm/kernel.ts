@@ -265,12 +265,14 @@ export function withHeaders(kernel: Kernel, directory: string | undefined): Kern
   if (directory === undefined) return kernel;
   const headers = resolve(directory);
   if (!existsSync(join(headers, 'Makefile'))) throw new VmError(`--headers ${directory}: there is no Makefile in it, so these are no headers to build a module with`);
-  let release: string;
+  // What a module is stamped with; kernel.release is another on Debian.
+  let release: string | undefined;
   try {
-    release = readFileSync(join(headers, 'include/config/kernel.release'), 'utf8').trim();
+    release = /UTS_RELEASE "([^"]*)"/.exec(readFileSync(join(headers, 'include/generated/utsrelease.h'), 'utf8'))?.[1];
   } catch {
-    throw new VmError(`--headers ${directory}: include/config/kernel.release is missing: the tree is not prepared (make modules_prepare)`);
+    // The next line tells.
   }
+  if (release === undefined) throw new VmError(`--headers ${directory}: include/generated/utsrelease.h is missing: the tree is not prepared (make modules_prepare)`);
   if (release !== kernel.release) throw new VmError(`--headers ${directory}: these are the headers of ${release}, and the kernel is ${kernel.release}`);
   return {...kernel, headers};
 }
