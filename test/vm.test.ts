@@ -21,7 +21,7 @@ import {headline, scanLog} from '../lib/vm/log-scan.js';
 import {findWarnings} from '../lib/vm/module.js';
 import {installCommands} from '../lib/vm/programs.js';
 import {kernelCommandLine, qemuArguments, type Machine} from '../lib/vm/qemu.js';
-import {judge, type Evidence} from '../lib/vm/run.js';
+import {type Evidence, isEmulatorsFault, judge} from '../lib/vm/run.js';
 import {quote, splitWords} from '../lib/vm/shell.js';
 import {sourcesFor} from '../lib/vm/sources.js';
 
@@ -360,6 +360,14 @@ test('a data race in the kernel itself is no complaint; one that a module takes 
   t.deepEqual(scanLog(report('pin_user_pages_fast / folio_add_lru', ...kernel.slice(0, 3), ' framevec_get_pages+0x1/0x2 [framevec]')), []);
   // A report that the end of the log cuts off.
   t.deepEqual(scanLog(report('up_read / folio_add_lru', ...kernel).split('\n').slice(0, 4).join('\n')), []);
+});
+
+test('a breakpoint that nobody has set, before the first process runs, is the fault of the emulator', (t) => {
+  const oops = ['[    2.009629] sched_clock: Marking stable', '[    2.013794] Oops: int3: 0000 [#1] SMP NOPTI', '[    2.035128] Kernel panic - not syncing: Fatal exception in interrupt'];
+  t.true(isEmulatorsFault(oops.join('\n')));
+  t.true(isEmulatorsFault('[    1.2] int3: 0000 [#1] PREEMPT SMP NOPTI'));
+  t.false(isEmulatorsFault(['[    1.9] Run /init as init process', ...oops].join('\n')));
+  t.false(isEmulatorsFault('[    2.0] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)'));
 });
 
 test('a report is quoted by its headline, not by its stack trace', (t) => {

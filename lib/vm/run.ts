@@ -15,6 +15,7 @@ import {checkParameters} from './module.js';
 import {DEFAULTS, VM_OPTIONS, type Ending, type VmOptions, type VmResult} from './options.js';
 import {qemuArguments} from './qemu.js';
 import {requireDirectory, requireFile} from './outputs.js';
+import {Progress} from './progress.js';
 import {endRun, newRun, noteUses, type RunDirectory} from './runs.js';
 import {prepareVm, type Setup} from './setup.js';
 import {HostTerminal} from './terminal.js';
@@ -47,6 +48,12 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
     if (setup.module !== undefined) {
       await checkParameters(setup.module.path, options.moduleParameters ?? []);
     }
+    const result = await boot(options, setup, run, directory);
+    if (result.accel !== 'tcg' || result.bootSeconds !== undefined || !isEmulatorsFault(readFileSync(run.kernelLog, 'utf8'))) {
+      return result;
+    }
+    // The command has not begun, so nothing is done twice.
+    new Progress(options.progress).say('QEMU ran an instruction that the kernel had replaced, so the boot failed; booting again');
     return await boot(options, setup, run, directory);
   } finally {
     endRun(run);
@@ -243,6 +250,16 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, q
     bootSeconds: started === undefined ? undefined : Number(started),
     out,
   };
+}
+
+/**
+ * On several processors QEMU's emulation may run an old translation of code that another processor has just replaced. While the kernel
+ * boots, and switches its jump labels, that is a breakpoint which nobody has set. No kernel that boots elsewhere does so by itself.
+ */
+export function isEmulatorsFault(log: string): boolean {
+  const lines = log.split('\n').map(withoutStamp);
+  const init = lines.findIndex((line) => /^Run \S+ as init process/.test(line));
+  return lines.slice(0, init < 0 ? undefined : init).some((line) => /^(Oops: )?int3: /.test(line));
 }
 
 function bootFailureIn(log: string): string | undefined {
