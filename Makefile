@@ -229,11 +229,12 @@ test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel $(debug_kernel) --prepare --install
 	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-$(debug_calls_$(SANITIZER))} node dist/test/run.js --guest --kernel $(debug_kernel) --of-the-kernel $(ONLY)
 
-# ONLY=snapshot chooses mutants by a part of their names, TABLE=docs/testing.md writes the table there.
+# ONLY=snapshot chooses mutants by a part of their names, TABLE=docs/testing.md writes the table there, CONTINUE=1 goes on
+# where a run was interrupted.
 test-mutants: build $(test_ready)
 	@.ci/packages patch
 	@$(fv) vm --kernel $(KERNEL) --prepare --install
-	@node dist/test/mutants.js --kernel $(KERNEL) $(if $(TABLE),--table $(TABLE)) $(ONLY)
+	@node dist/test/mutants.js --kernel $(KERNEL) $(if $(TABLE),--table $(TABLE)) $(if $(CONTINUE),--continue) $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

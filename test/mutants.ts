@@ -14,6 +14,7 @@ import {Builder} from './mutants/build.js';
 import type {Trial, Verdict} from './mutants/job.js';
 import {type Mutant, readMutants} from './mutants/list.js';
 import {tryAll} from './mutants/machine.js';
+import {recall, remember} from './mutants/memory.js';
 import {markdownTable} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -25,7 +26,9 @@ const {values: options, positionals: only} = parseArgs({
     /** A page that has the markers: what stands between them becomes the table. */
     table: {type: 'string'},
     /** Seconds until the tests of a file are ended. */
-    limit: {type: 'string', default: '600'},
+    limit: {type: 'string', default: '300'},
+    /** Go on where a run was interrupted: do not try again what was tried with the same tests. */
+    continue: {type: 'boolean', default: false},
     /** Do not try the unchanged module first. */
     'no-control': {type: 'boolean', default: false},
   },
@@ -113,10 +116,19 @@ async function main(): Promise<number> {
 
   const verdicts = new Map<string, Verdict>();
   const byName = new Map(mutants.map(mutant => [mutant.name, mutant]));
+  const directoryOf = ({name}: Mutant): string => directories.get(name) ?? '';
+  for (const mutant of options.continue ? mutants : []) {
+    const verdict = recall(root, mutant, directoryOf(mutant));
+    if (verdict === undefined) continue;
+    verdicts.set(mutant.name, verdict);
+    if (killerOf(verdict) === undefined && mutant.survives === undefined) failures.push(`${mutant.name}: ${mutant.what}`);
+  }
+  if (verdicts.size > 0) say('-', `${verdicts.size} were tried before`);
   const boots = await tryAll({root, kernel: options.kernel, onVerdict(verdict) {
     verdicts.set(verdict.name, verdict);
     const mutant = byName.get(verdict.name);
     const killer = killerOf(verdict);
+    if (mutant !== undefined) remember(root, mutant, directoryOf(mutant), verdict);
     const took = `${verdict.seconds.toFixed(0)} s`;
     if (killer !== undefined) {
       say('✔', `${verdict.name}: killed by: ${killer} (${took})`);
@@ -126,8 +138,8 @@ async function main(): Promise<number> {
       say('✘', `${verdict.name}: survived ${verdict.passed} tests (${took})`);
       failures.push(`${verdict.name}: ${mutant?.what ?? ''}`);
     }
-  }}, mutants.map(mutant => ({
-    name: mutant.name, modules: directories.get(mutant.name) ?? '', runs: [{files: mutant.files, matches: mutant.matches}], failFast: true, limit: Number(options.limit),
+  }}, mutants.filter(({name}) => !verdicts.has(name)).map(mutant => ({
+    name: mutant.name, modules: directoryOf(mutant), runs: [{files: mutant.files, matches: mutant.matches}], failFast: true, limit: Number(options.limit),
   })));
 
   const results = mutants.flatMap(mutant => {

@@ -152,13 +152,13 @@ export interface Ended {
 
 /** Runs the tests that have been declared. Of a hook only a failure is told. */
 export async function runAll({matches, failFast, onEnd}: {matches: readonly string[]; failFast: boolean; onEnd: (ended: Ended) => void}): Promise<void> {
-  let failed = false;
+  const failures: string[] = [];
   const run = async ({title, work}: Item, hook: boolean): Promise<void> => {
     try {
       await work(new Assertions());
       if (!hook) onEnd({title});
     } catch (error) {
-      failed = true;
+      failures.push(title);
       onEnd({title, error: error instanceof Error ? error.message : String(error)});
     }
   };
@@ -166,7 +166,7 @@ export async function runAll({matches, failFast, onEnd}: {matches: readonly stri
   const asked = [...items.serial, ...items.concurrent].filter(({title}) => patterns.length === 0 || patterns.some(pattern => pattern.test(title)));
   for (const hook of items.before) await run(hook, true);
   for (const item of asked) {
-    if (failed && failFast) break;
+    if (failures.length > 0 && failFast) break;
     for (const hook of items.beforeEach) await run(hook, true);
     await run(item, false);
     for (const hook of items.afterEach) await run(hook, true);

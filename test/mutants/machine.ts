@@ -10,8 +10,9 @@ import {JOB_FILE, REBOOT, TOLD_FILE, type Told, type Trial, type Verdict} from '
 
 const POLL_MS = 1000;
 
-/** How much longer than its limit a trial may take until the guest itself is taken to be stuck; and a boot. */
-const SLACK_MS = 400_000;
+/** How long a boot may take, and how much longer than its limit a trial, until the guest itself is taken to be stuck. */
+const BOOT_MS = 400_000;
+const SLACK_MS = 60_000;
 
 export interface Machine {
   root: string;
@@ -68,7 +69,8 @@ async function bootOnce(root: string, kernel: string, trials: readonly Trial[], 
     const timer = setInterval(() => {
       look();
       // The whole guest is stuck.
-      if (Date.now() - begun > (running === undefined ? 0 : running.limit * 1000 * running.runs.reduce((sum, {files}) => sum + files.length, 0)) + SLACK_MS) child.kill('SIGTERM');
+      const most = running === undefined ? BOOT_MS : running.limit * 1000 * running.runs.reduce((sum, {files}) => sum + files.length, 0) + SLACK_MS;
+      if (Date.now() - begun > most) child.kill('SIGTERM');
     }, POLL_MS);
     const status = await closed;
     clearInterval(timer);
