@@ -184,9 +184,12 @@ test-packages:
 test: vm-ready $(test_ready) $(if $(filter debug,$(ALSO)),debug-packages)
 	@node dist/test/run.js --kernel $(KERNEL) $(ALSO:%=--also %) $(if $(WITHIN),--within $(WITHIN)) $(ONLY)
 
+# TABLE=docs/testing.md writes the results into that page, in place of the last ones.
+table = $(if $(TABLE),--table $(TABLE))
+
 # KERNELS=5.10,7.x-rt chooses rows, ONLY=gup files.
 test-matrix: build $(test_ready)
-	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(ONLY)
+	@node dist/test/matrix.js $(if $(KERNELS),--kernels $(KERNELS)) $(table) $(ONLY)
 
 # Part of `make test`, too.
 test-headers: build $(ava)
@@ -194,7 +197,7 @@ test-headers: build $(ava)
 
 # NODES=24,26 chooses rows.
 test-node: vm-ready $(test_ready)
-	@node dist/test/nodes.js --kernel $(KERNEL) $(if $(NODES),--nodes $(NODES)) $(ONLY)
+	@node dist/test/nodes.js --kernel $(KERNEL) $(if $(NODES),--nodes $(NODES)) $(table) $(ONLY)
 
 # An instrumented addon has a tree of its own beside this one, so that nothing in the library has to know of it.
 define instrument
@@ -227,14 +230,14 @@ debug_kernel = $(or $(debug_kernel_$(SANITIZER)),$(error SANITIZER=$(SANITIZER):
 
 test-debug: build $(test_ready) debug-packages
 	@$(fv) vm --kernel $(debug_kernel) --prepare --install
-	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-$(debug_calls_$(SANITIZER))} node dist/test/run.js --guest --kernel $(debug_kernel) --of-the-kernel $(ONLY)
+	@FRAMEVEC_FUZZ=$${FRAMEVEC_FUZZ:-$(debug_calls_$(SANITIZER))} node dist/test/run.js --guest --kernel $(debug_kernel) --of-the-kernel $(table) $(ONLY)
 
 # ONLY=snapshot chooses mutants by a part of their names, TABLE=docs/testing.md writes the table there, CONTINUE=1 goes on
 # where a run was interrupted.
 test-mutants: build $(test_ready)
 	@.ci/packages patch
 	@$(fv) vm --kernel $(KERNEL) --prepare --install
-	@node dist/test/mutants.js --kernel $(KERNEL) $(if $(TABLE),--table $(TABLE)) $(if $(CONTINUE),--continue) $(ONLY)
+	@node dist/test/mutants.js --kernel $(KERNEL) $(table) $(if $(CONTINUE),--continue) $(ONLY)
 
 # --- checks -----------------------------------------------------------------
 

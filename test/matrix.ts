@@ -3,13 +3,13 @@
  * running; the exit status is that of the worst.
  */
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {KERNELS} from '../lib/vm/kernels.js';
-import {type Summary, markdownTable} from './table.js';
+import {type Summary, markdownTable, writeResults} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const framevec = 'dist/lib/cli/main.js';
@@ -19,7 +19,7 @@ const {values: options, positionals: only} = parseArgs({
   options: {
     /** Some kernels only, with commas between. */
     kernels: {type: 'string', default: KERNELS.map(({name}) => name).join(',')},
-    /** Where the table is written, too. */
+    /** A page that the table is written to, too. */
     table: {type: 'string'},
   },
 });
@@ -76,5 +76,5 @@ for (const kernel of options.kernels.split(',').filter(Boolean)) {
 }
 rmSync(directory, {recursive: true, force: true});
 process.stdout.write(`\n${table(rows)}\n`);
-if (options.table !== undefined) writeFileSync(options.table, `${table(rows)}\n`);
+if (options.table !== undefined) writeResults(options.table, 'make test-matrix', table(rows));
 process.exitCode = rows.every(({ok}) => ok) ? 0 : 1;

@@ -2,7 +2,6 @@
  * `make test-mutants`: puts one fault after the other into the module (test/mutants/*.patch), and runs the tests against it that are to
  * see it. The unchanged module comes first: it has to pass all of these tests.
  */
-import {readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {Cache, cacheDirectory} from '../lib/vm/cache.js';
@@ -15,7 +14,7 @@ import type {Trial, Verdict} from './mutants/job.js';
 import {type Mutant, readMutants} from './mutants/list.js';
 import {tryAll} from './mutants/machine.js';
 import {recall, remember} from './mutants/memory.js';
-import {markdownTable} from './table.js';
+import {markdownTable, writeResults} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -34,8 +33,6 @@ const {values: options, positionals: only} = parseArgs({
   },
 });
 
-const BEGIN = '<!-- Written by make test-mutants: -->';
-const END = '<!-- up to here. -->';
 
 /** In the control every test runs, one after the other. */
 const CONTROL = 'the unchanged module';
@@ -83,14 +80,6 @@ function row(mutant: Mutant, verdict: Verdict): string[] {
   const killer = killerOf(verdict);
   const inCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
   return [`\`${mutant.name}\``, inCell(mutant.what), killer === undefined ? '**survived**' : 'killed', inCell(killer ?? mutant.survives ?? 'not explained')];
-}
-
-/** Puts the table between the markers of a page. */
-function write(path: string, text: string): void {
-  const page = readFileSync(path, 'utf8');
-  const [first, last] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (first < 0 || last < first) throw new Error(`${path} has no line "${BEGIN}" before a line "${END}"`);
-  writeFileSync(path, `${page.slice(0, first + BEGIN.length)}\n\n${text}\n\n${page.slice(last)}`);
 }
 
 async function main(): Promise<number> {
@@ -150,7 +139,7 @@ async function main(): Promise<number> {
   const table = markdownTable([['mutant', 'what is wrong', 'result', 'by which test, or why'], ...results.map(({mutant, verdict}) => row(mutant, verdict))]);
   const summary = `${mutants.length} mutants on ${options.kernel}: ${killed} killed, ${results.length - killed} survived; ${boots} boots, ${((Date.now() - began) / 60_000).toFixed(0)} minutes.`;
   process.stdout.write(`\n${table}\n\n${summary}\n`);
-  if (options.table !== undefined) write(options.table, `${summary}\n\n${table}`);
+  if (options.table !== undefined) writeResults(options.table, 'make test-mutants', `${summary}\n\n${table}`);
   if (failures.length > 0) process.stdout.write(`\nSurvived without an explanation:\n\n${failures.join('\n')}\n`);
   process.stdout.write(`\n${results.length - failures.length} passed, ${failures.length} failed\n`);
   return failures.length === 0 ? 0 : 1;

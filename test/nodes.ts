@@ -2,14 +2,14 @@
  * `make test-node`: the library's tests under each Node that framevec is for, one row each, with the one addon that was built here.
  */
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {MAJORS, nodeOf} from './other_node.js';
 import {LIBRARY} from './selection.js';
-import {type Summary, markdownTable} from './table.js';
+import {type Summary, markdownTable, writeResults} from './table.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -41,5 +41,5 @@ const table = markdownTable([
   ...rows.map(({node, passed, failed, skipped, seconds}) => [node, String(passed), String(failed), String(skipped), seconds.toFixed(0)]),
 ]);
 process.stdout.write(`\n${table}\n`);
-if (options.table !== undefined) writeFileSync(options.table, `${table}\n`);
+if (options.table !== undefined) writeResults(options.table, 'make test-node', table);
 process.exitCode = rows.every(({ok}) => ok) ? 0 : 1;

@@ -13,6 +13,7 @@ import {Parser, type Result} from 'tap-parser';
 import {DEBUG_KERNEL, KCSAN_KERNEL} from '../lib/vm/kernels.js';
 import {DEVICES, PEERS, VIDEO} from './devices.js';
 import {coverageOf, coverageTable, filesBelow} from './gcov.js';
+import {markdownTable, writeResults} from './table.js';
 import {CONCURRENT, ONE_KERNEL, SHORT} from './selection.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -31,6 +32,8 @@ const {values: options, positionals: only} = parseArgs({
     host: {type: 'boolean', default: false},
     guest: {type: 'boolean', default: false},
     summary: {type: 'string'},
+    /** A page that the results of a sanitizing kernel are written to. */
+    table: {type: 'string'},
     /** Leave out what one kernel answers for all. */
     'of-the-kernel': {type: 'boolean', default: false},
     /** A part of the names of files to leave out. */
@@ -61,7 +64,10 @@ const LAST_QUESTIONS = `"$@"; status=$?; rmmod framevec || exit 1; sleep 6
 const began = Date.now();
 
 /** Told at the end: how many accesses KCSAN has watched. */
-const WATCHED = `"$@"; status=$?; grep -E '^(setup_watchpoints|data_races|no_capture): ' /sys/kernel/debug/kcsan; exit $status`;
+const WATCHED = `"$@"; status=$?; grep -E '^(setup_watchpoints|data_races|no_capture): ' /sys/kernel/debug/kcsan >&2; exit $status`;
+
+/** What the sanitizing kernel counted: which lines and branches of the module were executed. */
+let moduleCoverage = '';
 
 /** What failed is said once more at the end: of a long run often only the end is kept. */
 const failures: string[] = [];
@@ -153,7 +159,8 @@ async function guest(kernel: string, files: readonly string[]): Promise<Tally> {
   ]);
   if (debug && out !== undefined) {
     const module = coverageOf(filesBelow(out, '.gcno'), filesBelow(out, '.gcda'), file => (/\.part\/[^/]+\.[ch]$/.test(file) ? `kmod/${basename(file)}` : undefined));
-    process.stdout.write(`\nThe module\n\n${coverageTable(module, {branches: true})}\n\n`);
+    moduleCoverage = coverageTable(module, {branches: true});
+    process.stdout.write(`\nThe module\n\n${moduleCoverage}\n\n`);
   }
   if (counts !== undefined) rmSync(counts, {recursive: true});
   return tally;
@@ -180,6 +187,13 @@ const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total
 const skipped = sum('skipped');
 if (failures.length > 0) process.stdout.write(`\nFailed:\n\n${failures.join('\n')}\n`);
 process.stdout.write(`\n${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+if (options.table !== undefined) {
+  const counts = markdownTable([
+    ['kernel', 'passed', 'failed', 'skipped', 'seconds'],
+    [options.kernel, ...[sum('passed'), sum('failed'), skipped, Math.round((Date.now() - began) / 1000)].map(String)],
+  ]);
+  writeResults(options.table, `make test-debug${options.kernel === KCSAN_KERNEL ? ' SANITIZER=kcsan' : ''}`, `${counts}\n\n${moduleCoverage}`);
+}
 if (options.summary !== undefined) {
   writeFileSync(options.summary, JSON.stringify({passed: sum('passed'), failed: sum('failed'), skipped, seconds: (Date.now() - began) / 1000}));
 }
