@@ -17,8 +17,11 @@ const AVA = 'dist/test/guest/node_modules/ava';
 /** What a file's tests came to, line by line. */
 const ENDED = '/run/framevec-ended';
 
-/** How long a process that was killed may take to end: it may be in the kernel. */
+/** How long a process that was killed, or that the kernel complained of, may take to end. */
 const END_MS = 20_000;
+
+/** How often the kernel log is looked at. */
+const LOOK_MS = 3000;
 
 const out = process.env.FRAMEVEC_RUN ?? '';
 
@@ -32,6 +35,8 @@ interface Counts {
   troubles: string[];
 }
 
+const complaint = (): string | undefined => headline(scanLog(execFileSync('dmesg', {encoding: 'utf8'})))?.text;
+
 async function runFile({modules, failFast, limit}: Trial, file: string, matches: readonly string[], counts: Counts): Promise<void> {
   writeFileSync(ENDED, '');
   const child = spawn(process.execPath, [
@@ -41,15 +46,19 @@ async function runFile({modules, failFast, limit}: Trial, file: string, matches:
     if (status !== 0) counts.troubles.push(`the process of ${file} ended with ${signal ?? `status ${status ?? ''}`}`);
     resolve('ended');
   }));
-  const limits = new AbortController();
-  const first = await Promise.race([closed, sleep(limit * 1000, undefined, {signal: limits.signal}).catch(() => undefined)]);
+  const began = Date.now();
+  let first: 'ended' | undefined;
+  while (first === undefined && Date.now() - began < limit * 1000 && complaint() === undefined) {
+    first = await Promise.race([closed, sleep(LOOK_MS, undefined)]);
+  }
+  // A thread that has met its end in the kernel may keep the others waiting for ever.
+  first ??= await Promise.race([closed, sleep(END_MS, undefined)]);
   if (first === undefined) {
-    counts.troubles.push(`no end after ${limit} s`);
+    counts.troubles.push(complaint() ?? `no end after ${limit} s`);
     // With all that the tests have started.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     await Promise.race([closed, sleep(END_MS, undefined, {ref: false})]);
   }
-  limits.abort();
   for (const line of readFileSync(ENDED, 'utf8').split('\n').filter(Boolean)) {
     const {title, error} = JSON.parse(line) as Ended;
     if (error === undefined) counts.passed += 1;
@@ -87,8 +96,8 @@ async function tryOut(trial: Trial): Promise<Verdict> {
 
   const held = unload();
   if (held !== undefined) counts.troubles.push(held);
-  const complaint = headline(scanLog(execFileSync('dmesg', {encoding: 'utf8'})));
-  if (complaint !== undefined) counts.troubles.push(complaint.text);
+  const complained = complaint();
+  if (complained !== undefined) counts.troubles.push(complained);
   const pinned = framesPinned();
   if (pinned !== 0) counts.troubles.push(`${pinned} frames are still pinned`);
   return {name: trial.name, ...counts, seconds: (Date.now() - began) / 1000};

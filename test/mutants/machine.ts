@@ -4,6 +4,7 @@ import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {DEBUG_KERNEL} from '../../lib/vm/kernels.js';
+import {headline} from '../../lib/vm/log-scan.js';
 import type {VmResult} from '../../lib/vm/options.js';
 import {DEVICES, PEERS, VIDEO} from '../devices.js';
 import {JOB_FILE, REBOOT, TOLD_FILE, type Told, type Trial, type Verdict} from './job.js';
@@ -48,6 +49,7 @@ async function bootOnce(root: string, kernel: string, trials: readonly Trial[], 
     const closed = new Promise<number | null>(resolve => child.once('close', resolve));
 
     const verdicts: Verdict[] = [];
+    const stuck: string[] = [];
     let seen = 0;
     let running: Trial | undefined;
     let begun = Date.now();
@@ -70,7 +72,9 @@ async function bootOnce(root: string, kernel: string, trials: readonly Trial[], 
       look();
       // The whole guest is stuck.
       const most = running === undefined ? BOOT_MS : running.limit * 1000 * running.runs.reduce((sum, {files}) => sum + files.length, 0) + SLACK_MS;
-      if (Date.now() - begun > most) child.kill('SIGTERM');
+      if (Date.now() - begun <= most) return;
+      child.kill('SIGTERM');
+      stuck.push(running?.name ?? 'the boot');
     }, POLL_MS);
     const status = await closed;
     clearInterval(timer);
@@ -78,8 +82,8 @@ async function bootOnce(root: string, kernel: string, trials: readonly Trial[], 
 
     if (running !== undefined) {
       const {name} = running;
-      const reason = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Partial<VmResult>).reason : undefined;
-      const verdict: Verdict = {name, passed: 0, failed: [], troubles: [`the guest: ${reason ?? 'it went down'}`], seconds: (Date.now() - begun) / 1000};
+      const {findings = [], reason}: Partial<VmResult> = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Partial<VmResult>) : {};
+      const verdict: Verdict = {name, passed: 0, failed: [], troubles: [headline(findings)?.text ?? (stuck.length > 0 ? 'the guest is stuck' : `the guest: ${reason ?? 'it went down'}`)], seconds: (Date.now() - begun) / 1000};
       verdicts.push(verdict);
       onVerdict(verdict);
     } else if (status !== 0 && status !== REBOOT && verdicts.length === 0) {
