@@ -50,6 +50,7 @@ function machine(files: Record<string, string | undefined> = {}, answers: Partia
       arch: 'x64',
       glibc: '2.36',
       release: RELEASE,
+      isRoot: false,
       read: (path) => texts.get(path),
       exists: (path) => paths.some((known) => known === path || known.startsWith(`${path}/`)),
       device: () => ({mode: 0o600, uid: 0, gid: 0, open: true}),
@@ -108,8 +109,11 @@ const UNWELL: [what: string, check: string, status: 'note' | 'fail', patient: Ma
   ["root's device", 'device', 'fail', machine({}, {device: () => ({mode: 0o600, uid: 0, gid: 0, open: false})}), /mode 0600, user 0, group 0: .* may not open it/, /groupadd --system framevec/],
   ["a group's device", 'device', 'fail', machine({}, {device: () => ({mode: 0o660, uid: 0, gid: 998, open: false})}), /mode 0660/, /^`usermod -aG framevec/],
   ['a module that cannot be asked', 'behaviour', 'note', machine({}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /^unknown: the module asks the kernel when it is loaded$/, /^load the module$/],
-  ['no CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: {...FEATURES, pfns: false}})}), /not told/, /setpriv/],
-  ['no CAP_SYS_ADMIN, and no module', 'pfns', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000004000\n'}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /not told/, /setpriv/],
+  ['no CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: {...FEATURES, pfns: false}})}), /may not read frame numbers/, /setpriv/],
+  ['no CAP_SYS_ADMIN, and no module', 'pfns', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000004000\n'}, {module: () => Promise.resolve({code: 'ENODEV', message: ''})}), /may not read frame numbers/, /setpriv/],
+  ['a root without CAP_SYS_ADMIN', 'pfns', 'note', machine({}, {isRoot: true, module: () => Promise.resolve({abi: FRAMEVEC_ABI, features: {...FEATURES, pfns: false}})}), /may not read frame numbers/, /^this root has been denied it: in a container/],
+  ['capabilities of a user namespace', 'memlock', 'note', machine({'/proc/self/uid_map': '         0       1000          1\n'}), /this process may pin 8 MiB/, /CAP_IPC_LOCK/],
+  ['a module that does not answer', 'abi', 'fail', machine({}, {module: () => Promise.resolve({code: 'EIO', message: ''})}), /^unknown: the module does not answer \(EIO\)/, /rmmod framevec/],
   ['a small RLIMIT_MEMLOCK', 'memlock', 'note', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n'}), /this process may pin 8 MiB: 2,048 frames; all processes of this user together may pin 8 MiB, the kernel memory of their vectors included, unless they have CAP_IPC_LOCK$/, /ulimit -l/],
   ['an RLIMIT_MEMLOCK of nothing', 'memlock', 'fail', machine({'/proc/self/status': 'CapEff:\t0000000000000000\n', '/proc/self/limits': 'Max locked memory         0                    0                    bytes\n'}), /0 bytes: 0 frames/, /LimitMEMLOCK=/],
   ['huge pages turned off', 'thp', 'note', machine({'/sys/kernel/mm/transparent_hugepage/enabled': 'always madvise [never]\n'}), /never/, /echo madvise/],
@@ -151,6 +155,18 @@ test('a failure makes the diagnosis bad, a note does not', async (t) => {
   t.true(diagnosisInWords(failed, true).includes('\u001b[31m✘'));
 });
 
+test('one cause is one failure: what depends on it is not checked', async (t) => {
+  const {ok, checks} = await diagnose(machine({[`${MODULES}/modules.dep`]: '', '/sys/module/framevec/version': undefined}, {
+    device: () => undefined, module: () => Promise.resolve({code: 'ENODEV', message: ''}),
+  }));
+  t.false(ok);
+  t.deepEqual(checks.filter(({status}) => status === 'fail').map(({name}) => name), ['built']);
+  t.deepEqual(checks.filter(({status}) => status === 'skip').map(({name, text}) => `${name}: ${text}`), ['loaded', 'device', 'abi', 'behaviour'].map((name) => `${name}: not checked: see built`));
+  const words = diagnosisInWords({ok, checks}, true);
+  t.regex(words, /1 check fails\.$/);
+  t.true(words.includes('\u001b[90mloaded     not checked: see built\u001b'), 'it is grey');
+});
+
 test('the command prints a line a check or one line of JSON, ends with 1 where the process cannot pin, and colours nothing in a pipe', (t) => {
   const doctor = (...args: string[]): {status: number | null; stdout: string} => spawnSync(process.execPath, [MAIN, 'doctor', ...args], {encoding: 'utf8'});
   const json = doctor('--json');
@@ -160,7 +176,7 @@ test('the command prints a line a check or one line of JSON, ends with 1 where t
   t.deepEqual(diagnosis.checks.map(({name}) => name), CHECKS.map(({name}) => name));
   // The machine may change between the two, so each is held against itself.
   const words = doctor();
-  const lines = [...words.stdout.matchAll(/^([✔!✘]) (\w+) /gm)];
+  const lines = [...words.stdout.matchAll(/^([✔!✘·]) (\w+) /gm)];
   t.deepEqual(lines.map(([, , name]) => name), CHECKS.map(({name}) => name));
   t.is(words.status, lines.some(([, mark]) => mark === '✘') ? 1 : 0);
   t.false(words.stdout.includes('\u001b'));

@@ -7,8 +7,9 @@ export function doctorCommand(): Command {
     .description('say what works on this machine for this user, and what to do about the rest')
     .option('--json', 'print the checks as one line of JSON: {ok, checks: [{name, status, text, remedy}]}')
     .addHelpText('after', `
-A line a check: ✔ is well; ! works, but for what is said; ✘ keeps this process from pinning. The exit
-status is 0 if nothing keeps it, otherwise 1. NO_COLOR leaves the colours out.
+One line per check: ✔ is well; ! works, with the limit that the line names; ✘ keeps this process from
+pinning, and the line below it is the remedy; · was not checked, because another check failed. The
+exit status is 0 if nothing keeps this process from pinning, otherwise 1. NO_COLOR disables colours.
 
 Examples:
   $ framevec doctor

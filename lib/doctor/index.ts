@@ -1,6 +1,6 @@
 /** `framevec doctor`: one check after the other, each with what was found and what to do about it. */
 import {styleText} from 'node:util';
-import type {Check, Finding} from './check.js';
+import {skip, type Check, type Finding} from './check.js';
 import {thisMachine, type Machine} from './machine.js';
 import {hugepages, memlock, thp} from './memory.js';
 import {abi, behaviour, built, device, loaded, pfns, vivid} from './module.js';
@@ -13,10 +13,10 @@ export const CHECKS: readonly Check[] = [
   {name: 'kernel', look: kernel},
   {name: 'headers', look: headers},
   {name: 'built', look: built},
-  {name: 'loaded', look: loaded},
-  {name: 'abi', look: abi},
-  {name: 'device', look: device},
-  {name: 'behaviour', look: behaviour},
+  {name: 'loaded', needs: ['built'], look: loaded},
+  {name: 'device', needs: ['loaded'], look: device},
+  {name: 'abi', needs: ['addon', 'device'], look: abi},
+  {name: 'behaviour', needs: ['abi'], look: behaviour},
   {name: 'pfns', look: pfns},
   {name: 'memlock', look: memlock},
   {name: 'thp', look: thp},
@@ -33,21 +33,29 @@ export interface Diagnosis {
 }
 
 export async function diagnose(machine: Machine = thisMachine()): Promise<Diagnosis> {
-  const checks = [];
-  for (const {name, look} of CHECKS) checks.push({name, ...(await look(machine))});
+  const checks: Diagnosis['checks'] = [];
+  /** The check that has failed, by the names of those which could not be made because of it, and its own. */
+  const causes = new Map<string, string>();
+  for (const {name, needs = [], look} of CHECKS) {
+    const cause = needs.map((needed) => causes.get(needed)).find((failed) => failed !== undefined);
+    const found = cause === undefined ? await look(machine) : skip(cause);
+    if (cause !== undefined || found.status === 'fail') causes.set(name, cause ?? name);
+    checks.push({name, ...found});
+  }
   return {ok: checks.every(({status}) => status !== 'fail'), checks};
 }
 
-const MARKS = {ok: ['✔', 'green'], note: ['!', 'yellow'], fail: ['✘', 'red']} as const;
+const MARKS = {ok: ['✔', 'green'], note: ['!', 'yellow'], fail: ['✘', 'red'], skip: ['·', 'gray']} as const;
 
 export function diagnosisInWords({ok, checks}: Diagnosis, colours: boolean): string {
   const width = Math.max(...checks.map(({name}) => name.length));
   const lines = checks.flatMap(({name, status, text, remedy}) => {
     const [mark, colour] = MARKS[status];
     const shown = colours ? styleText(colour, mark, {validateStream: false}) : mark;
-    return [`${shown} ${name.padEnd(width)}  ${text}`, ...(remedy === undefined ? [] : [`  ${''.padEnd(width)}  → ${remedy}`])];
+    const line = `${name.padEnd(width)}  ${text}`;
+    return [`${shown} ${colours && status === 'skip' ? styleText(colour, line, {validateStream: false}) : line}`, ...(remedy === undefined ? [] : [`  ${''.padEnd(width)}  → ${remedy}`])];
   });
   const failed = checks.filter(({status}) => status === 'fail').length;
-  const end = ok ? 'This process can pin.' : `This process can't pin: ${failed} ${failed === 1 ? 'check fails' : 'checks fail'}, and the first is the one to begin with.`;
+  const end = ok ? 'This process can pin.' : `This process can't pin: ${failed} ${failed === 1 ? 'check fails' : 'checks fail. Begin with the first'}.`;
   return [...lines, '', end].join('\n');
 }

@@ -28,6 +28,8 @@ export interface Machine {
   readonly glibc: string | undefined;
   /** uname -r. */
   readonly release: string;
+  /** Its effective user is root. */
+  readonly isRoot: boolean;
   /** Bytes in a page. */
   readonly pageSize: number;
   /** The text of a file below /proc, /sys or /lib/modules; undefined if it can't be read. */
@@ -51,6 +53,7 @@ export function thisMachine(root = '/'): Machine {
     node: process.version,
     glibc: header.glibcVersionRuntime,
     release: release(),
+    isRoot: process.geteuid?.() === 0,
     pageSize: pageSize(),
     read(path) {
       try {

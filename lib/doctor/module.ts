@@ -56,7 +56,7 @@ export async function abi(machine: Machine): Promise<Finding> {
     return answer.abi === FRAMEVEC_ABI ? ok(`${answer.abi}, as this package's`) : fail(`the module speaks ABI ${answer.abi}, and ${speaks}`, INSTALL);
   }
   if (answer.code === 'ERR_FRAMEVEC_ABI') return fail(answer.message, INSTALL);
-  return fail(`can't be asked (${answer.code}), and ${speaks}`, 'remedy what fails beside this line');
+  return fail(`unknown: the module does not answer (${answer.code}); ${speaks}`, 'reload the module: `sudo rmmod framevec && sudo modprobe framevec`');
 }
 
 export function device(machine: Machine): Finding {
@@ -91,15 +91,20 @@ const SYS_ADMIN = 21n;
 export const IPC_LOCK = 14n;
 
 export function hasCapability(machine: Machine, capability: bigint): boolean {
+  // In a user namespace of its own a process has capabilities that count for nothing outside.
+  if (!/^\s*0\s+0\s+4294967295\s*$/.test(machine.read('/proc/self/uid_map') ?? '0 0 4294967295')) return false;
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(machine.read('/proc/self/status') ?? '')?.[1];
   return effective !== undefined && ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
 }
 
 export async function pfns(machine: Machine): Promise<Finding> {
-  const remedy = 'run as root, or with `setpriv --ambient-caps +sys_admin`; everything but pfns() works without';
+  const how = machine.isRoot
+    ? 'this root has been denied it: in a container `--cap-add SYS_ADMIN`, and no user namespace'
+    : 'run as root, or with `setpriv --ambient-caps +sys_admin`';
+  const remedy = `${how}; everything but pfns() works without`;
   const answer = await machine.module();
   const may = 'abi' in answer ? answer.features.pfns : hasCapability(machine, SYS_ADMIN);
-  return may ? ok('CAP_SYS_ADMIN: frame numbers are told') : note('no CAP_SYS_ADMIN: frame numbers are not told to this process', remedy);
+  return may ? ok('CAP_SYS_ADMIN: this process may read frame numbers') : note('no CAP_SYS_ADMIN: this process may not read frame numbers', remedy);
 }
 
 export function vivid(machine: Machine): Finding {
