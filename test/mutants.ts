@@ -112,7 +112,8 @@ async function main(): Promise<number> {
     verdicts.set(mutant.name, verdict);
     if (killerOf(verdict) === undefined && mutant.survives === undefined) failures.push(`${mutant.name}: ${mutant.what}`);
   }
-  if (verdicts.size > 0) say('-', `${verdicts.size} were tried before`);
+  const before = verdicts.size;
+  if (before > 0) say('-', `${before} were tried before`);
   const boots = await tryAll({root, kernel: options.kernel, onVerdict(verdict) {
     verdicts.set(verdict.name, verdict);
     const mutant = byName.get(verdict.name);
@@ -137,7 +138,7 @@ async function main(): Promise<number> {
   });
   const killed = results.filter(({verdict}) => killerOf(verdict) !== undefined).length;
   const table = markdownTable([['mutant', 'what is wrong', 'result', 'by which test, or why'], ...results.map(({mutant, verdict}) => row(mutant, verdict))]);
-  const summary = `${mutants.length} mutants on ${options.kernel}: ${killed} killed, ${results.length - killed} survived; ${boots} boots, ${((Date.now() - began) / 60_000).toFixed(0)} minutes.`;
+  const summary = `${mutants.length} mutants on ${options.kernel}: ${killed} killed, ${results.length - killed} survived; ${boots} boots, ${((Date.now() - began) / 60_000).toFixed(0)} minutes${before > 0 ? `; ${before} tried in earlier runs` : ''}.`;
   process.stdout.write(`\n${table}\n\n${summary}\n`);
   if (options.table !== undefined) writeResults(options.table, 'make test-mutants', `${summary}\n\n${table}`);
   if (failures.length > 0) process.stdout.write(`\nSurvived without an explanation:\n\n${failures.join('\n')}\n`);
