@@ -53,28 +53,48 @@ static uint64_t charged_to_all(void) {
   return sum;
 }
 
-/* Descriptors of vectors, in all processes. */
-static long open_vectors(void) {
-  long vectors = 0;
+/* What the processes have open: descriptors of vectors and of the device, and mappings of it. */
+struct held {
+  long vectors, devices, mappings;
+};
+
+static void look_at_descriptors(const char* process, struct held* held) {
+  char path[64], target[64];
+  snprintf(path, sizeof(path), "/proc/%.20s/fd", process);
+  DIR* descriptors = opendir(path);
+  if (descriptors == NULL) return; /* it has ended */
+  for (struct dirent* entry; (entry = readdir(descriptors)) != NULL;) {
+    const ssize_t length =
+        readlinkat(dirfd(descriptors), entry->d_name, target, sizeof(target) - 1);
+    if (length < 0) continue;
+    target[length] = 0;
+    held->vectors += strcmp(target, "anon_inode:[framevec]") == 0;
+    held->devices += strcmp(target, FRAMEVEC_DEVICE) == 0;
+  }
+  closedir(descriptors);
+}
+
+static void look_at_mappings(const char* process, struct held* held) {
+  char path[64], line[512];
+  snprintf(path, sizeof(path), "/proc/%.20s/maps", process);
+  FILE* file = fopen(path, "re");
+  if (file == NULL) return;
+  while (fgets(line, sizeof(line), file) != NULL)
+    held->mappings += strstr(line, FRAMEVEC_DEVICE) != NULL;
+  fclose(file);
+}
+
+static struct held look_at_processes(void) {
+  struct held held = {0, 0, 0};
   DIR* processes = opendir("/proc");
   if (processes == NULL) die("/proc");
   for (struct dirent* process; (process = readdir(processes)) != NULL;) {
-    char path[64], target[64];
     if (process->d_name[0] < '0' || process->d_name[0] > '9') continue;
-    snprintf(path, sizeof(path), "/proc/%.20s/fd", process->d_name);
-    DIR* descriptors = opendir(path);
-    if (descriptors == NULL) continue; /* it has ended */
-    for (struct dirent* entry; (entry = readdir(descriptors)) != NULL;) {
-      const ssize_t length =
-          readlinkat(dirfd(descriptors), entry->d_name, target, sizeof(target) - 1);
-      if (length < 0) continue;
-      target[length] = 0;
-      vectors += strcmp(target, "anon_inode:[framevec]") == 0;
-    }
-    closedir(descriptors);
+    look_at_descriptors(process->d_name, &held);
+    look_at_mappings(process->d_name, &held);
   }
   closedir(processes);
-  return vectors;
+  return held;
 }
 
 static long module_references(void) {
@@ -89,9 +109,9 @@ int main(void) {
   device = open(FRAMEVEC_DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) die(FRAMEVEC_DEVICE);
   const uint64_t charged = charged_to_all();
-  const long vectors = open_vectors();
   close(device);
-  printf("{\"charged\":%lu,\"vectors\":%ld,\"references\":%ld}\n", (unsigned long)charged, vectors,
-         module_references());
+  const struct held held = look_at_processes();
+  printf("{\"charged\":%lu,\"vectors\":%ld,\"devices\":%ld,\"mappings\":%ld,\"references\":%ld}\n",
+         (unsigned long)charged, held.vectors, held.devices, held.mappings, module_references());
   return 0;
 }

@@ -120,7 +120,9 @@ static void look_at_moving(int rounds, bool into_memory) {
       /* The last two: it was memory first, and device memory when it was to be pinned. */
       if (!into_memory || result != -EFAULT ||
           (told.reason != FRAMEVEC_REASON_KIND_CHANGES &&
-           told.reason != FRAMEVEC_REASON_DEVICE_FAULT && told.reason != FRAMEVEC_REASON_REFUSED)) {
+           told.reason != FRAMEVEC_REASON_DEVICE_FAULT && told.reason != FRAMEVEC_REASON_REFUSED &&
+           /* The mapping has changed again before the reason was looked for. */
+           told.reason != FRAMEVEC_REASON_UNKNOWN)) {
         if (wrong++ < 10) fprintf(stderr, "PIN: %d, reason %u\n", result, told.reason);
       }
     } else if (told.kind != FRAMEVEC_KIND_PFNS) {

@@ -1,6 +1,6 @@
 /*
  * timers WHAT PERIOD_US MIB FLAGS: a call under a timer whose signals have a handler. PERIOD_US: 0
- * is a quarter of what the call takes. WHAT: pin, snapshot, read or write (of a pin). FLAGS:
+ * is an eighth of what the call takes. WHAT: pin, snapshot, read or write (of a pin). FLAGS:
  * "restart" for SA_RESTART, or "plain". Prints a line of JSON: what came of the call, and how many
  * signals came.
  *
@@ -100,11 +100,13 @@ static int under_timer(const char* what, long period, size_t length, bool restar
   prepare(&work, what, length);
   sigaction(SIGALRM, &action, NULL);
   if (period == 0) {
-    /* A quarter of what the call takes without a timer. */
-    began = now_ms();
-    if (do_it(&work) != (long)(length / PAGE)) die("%s", what);
-    period = (long)((now_ms() - began) * 1e3 / 4) + 1;
-    if (work.buffer == NULL) unpin(&work);
+    /* A part of what the call takes without a timer, once its code has been executed before. */
+    for (int i = 0; i < 2; i++) {
+      began = now_ms();
+      if (do_it(&work) != (long)(length / PAGE)) die("%s", what);
+      period = (long)((now_ms() - began) * 1e3 / 8) + 1;
+      if (work.buffer == NULL) unpin(&work);
+    }
   }
   set_timer(period);
   began = now_ms();
