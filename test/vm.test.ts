@@ -1,6 +1,6 @@
 /** The VM runner, as far as it can be tested without booting: what it asks QEMU, apt and the guest for, and what it makes of their answers. */
 import {execFileSync, spawnSync} from 'node:child_process';
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {appendFileSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -21,7 +21,7 @@ import {headline, scanLog} from '../lib/vm/log-scan.js';
 import {findWarnings} from '../lib/vm/module.js';
 import {installCommands} from '../lib/vm/programs.js';
 import {kernelCommandLine, qemuArguments, type Machine} from '../lib/vm/qemu.js';
-import {type Evidence, isEmulatorsFault, judge} from '../lib/vm/run.js';
+import {bootStalls, isEmulatorsFault, judge, type Evidence} from '../lib/vm/run.js';
 import {quote, splitWords} from '../lib/vm/shell.js';
 import {sourcesFor} from '../lib/vm/sources.js';
 
@@ -368,6 +368,22 @@ test('a breakpoint that nobody has set, before the first process runs, is the fa
   t.true(isEmulatorsFault('[    1.2] int3: 0000 [#1] PREEMPT SMP NOPTI'));
   t.false(isEmulatorsFault(['[    1.9] Run /init as init process', ...oops].join('\n')));
   t.false(isEmulatorsFault('[    2.0] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)'));
+});
+
+test('a boot stalls if the kernel prints nothing before its first process runs; after that it may be silent', async (t) => {
+  const log = join(mkdtempSync(join(tmpdir(), 'framevec-log-')), 'kernel.log');
+  const timer = new AbortController();
+  const stalls = (): Promise<boolean> => Promise.race([bootStalls(log, 200, timer.signal).then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, 1000, false))]);
+  // Not even a log.
+  t.true(await stalls());
+  writeFileSync(log, '[    1.796539] sched_clock: Marking stable\n');
+  t.true(await stalls());
+  const printing = setInterval(() => { appendFileSync(log, '[    1.9] more\n'); }, 50);
+  t.false(await stalls());
+  clearInterval(printing);
+  appendFileSync(log, '[    2.1] Run /init as init process\n');
+  t.false(await stalls());
+  timer.abort();
 });
 
 test('a report is quoted by its headline, not by its stack trace', (t) => {

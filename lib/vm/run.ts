@@ -26,6 +26,9 @@ const LOG_END_MS = 5000;
 /** And the last output, once the machine is gone. */
 const LAST_OUTPUT_MS = 2000;
 
+/** A kernel that boots prints something all the time, also when it is emulated on a busy machine. */
+const BOOT_SILENCE_MS = 120_000;
+
 /** setTimeout() takes no more, and fires at once when it is asked for more. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
@@ -48,22 +51,23 @@ export async function runVm(options: VmOptions): Promise<VmResult> {
     if (setup.module !== undefined) {
       await checkParameters(setup.module.path, options.moduleParameters ?? []);
     }
-    const result = await boot(options, setup, run, directory);
-    if (result.accel !== 'tcg' || result.bootSeconds !== undefined || !isEmulatorsFault(readFileSync(run.kernelLog, 'utf8'))) {
-      return result;
+    const first = await boot(options, setup, run, directory);
+    const stalled = first.event === 'boot-stalled';
+    if (first.result.accel !== 'tcg' || first.result.bootSeconds !== undefined || !(stalled || isEmulatorsFault(readLog(run.kernelLog)))) {
+      return first.result;
     }
     // The command has not begun, so nothing is done twice.
-    new Progress(options.progress).say('QEMU ran an instruction that the kernel had replaced, so the boot failed; booting again');
-    return await boot(options, setup, run, directory);
+    new Progress(options.progress).say(`the boot ${stalled ? 'stood still' : 'failed'}, most likely because QEMU ran an instruction that the kernel had replaced; booting again`);
+    return (await boot(options, setup, run, directory)).result;
   } finally {
     endRun(run);
   }
 }
 
-/** What ended the wait: both streams came to their mark, QEMU went away, the time was up, somebody wanted it. */
-type Event = 'finished' | 'gone' | 'time-limit' | 'interrupted';
+/** What ended the wait: both streams came to their mark, QEMU went away, the time was up, the boot stood still, somebody wanted it. */
+type Event = 'finished' | 'gone' | 'time-limit' | 'boot-stalled' | 'interrupted';
 
-async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directory: string): Promise<VmResult> {
+async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directory: string): Promise<{result: VmResult; event: Event}> {
   const start = performance.now();
   const out = options.out === undefined ? run.out : resolve(options.out);
   const terminal: Terminal | undefined = options.terminal
@@ -104,6 +108,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
       finished.then((ended): Event | Promise<Event> => (ended ? 'finished' : qemu.gone.then((): Event => 'gone'))),
       qemu.gone.then((): Event => 'gone'),
       timeIsUp(options.timeout ?? DEFAULTS.timeout, timer.signal).then((): Event => 'time-limit'),
+      ...(setup.accel.accel === 'tcg' ? [bootStalls(run.kernelLog, BOOT_SILENCE_MS, timer.signal).then((): Event => 'boot-stalled')] : []),
       ...(host ? [host.interrupted.then((): Event => 'interrupted')] : []),
       ...(options.signal ? [aborted(options.signal).then((): Event => 'interrupted')] : []),
     ]);
@@ -113,7 +118,7 @@ async function boot(options: VmOptions, setup: Setup, run: RunDirectory, directo
     await qemu.end();
     // What is left of the output is still passed on, but a reader that has stopped reading must not keep this from ending.
     await Promise.race([streams, sleep(LAST_OUTPUT_MS, undefined, {ref: false})]);
-    return conclude(options, setup, run, {event, qemu: await qemu.gone, out, start});
+    return {result: conclude(options, setup, run, {event, qemu: await qemu.gone, out, start}), event};
   } finally {
     timer.abort();
     host?.restore();
@@ -158,6 +163,25 @@ async function timeIsUp(seconds: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + seconds * 1000;
   for (let left = end - performance.now(); left > 0; left = end - performance.now()) {
     await sleep(Math.min(left, LONGEST_SLEEP_MS), undefined, {signal});
+  }
+}
+
+/** Ends when a kernel has printed nothing for so long before its first process runs; never, if that process runs. */
+export async function bootStalls(log: string, silenceMs: number, signal: AbortSignal): Promise<void> {
+  let length = -1;
+  let since = performance.now();
+  for (;;) {
+    await sleep(Math.min(1000, silenceMs / 4), undefined, {signal});
+    const text = readLog(log);
+    if (INIT_RUNS.test(text)) {
+      return await new Promise<never>(() => undefined);
+    }
+    if (text.length !== length) {
+      length = text.length;
+      since = performance.now();
+    } else if (performance.now() - since > silenceMs) {
+      return;
+    }
   }
 }
 
@@ -252,13 +276,17 @@ function conclude(options: VmOptions, setup: Setup, run: RunDirectory, {event, q
   };
 }
 
+/** The kernel's line before its first process. */
+const INIT_RUNS = /^(?:\[.*\] )?Run \S+ as init process/m;
+
 /**
  * On several processors QEMU's emulation may run an old translation of code that another processor has just replaced. While the kernel
- * boots, and switches its jump labels, that is a breakpoint which nobody has set. No kernel that boots elsewhere does so by itself.
+ * boots, and switches its jump labels, that is a breakpoint which nobody has set, or one that is run for ever. No kernel that boots
+ * elsewhere does so by itself.
  */
 export function isEmulatorsFault(log: string): boolean {
   const lines = log.split('\n').map(withoutStamp);
-  const init = lines.findIndex((line) => /^Run \S+ as init process/.test(line));
+  const init = lines.findIndex((line) => INIT_RUNS.test(line));
   return lines.slice(0, init < 0 ? undefined : init).some((line) => /^(Oops: )?int3: /.test(line));
 }
 
@@ -321,6 +349,8 @@ export function judge(evidence: Evidence): {ending: Ending; status: number; reas
   switch (event) {
     case 'interrupted':
       return {ending: 'interrupted', status: EXIT.interrupted, reason: 'interrupted'};
+    case 'boot-stalled':
+      return {ending: 'guest-died', status: EXIT.guestDied, reason: `the boot failed: the kernel printed nothing for ${BOOT_SILENCE_MS / 1000} s`};
     case 'time-limit':
       return {
         ending: 'time-limit',
