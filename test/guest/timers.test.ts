@@ -55,7 +55,7 @@ for (const [what, mib] of Object.entries(CALLS)) {
 
 test.serial('SIGKILL in the middle of a long read() of device memory ends it at once', t => {
   const told = tells('timers', ['kill-read', ivshmemMemory('first'), 16], LIMIT_MS);
-  t.true(Number(told.end_ms) < Number(told.whole_ms) / 3, JSON.stringify(told));
+  t.true(Number(told.least) < Number(told.bytes), JSON.stringify(told));
 });
 
 test.serial('under node --cpu-prof, which sends SIGPROF again and again, pins return', t => {
