@@ -1,4 +1,4 @@
-/** Runs the command line, and ends it in one line whatever it meets. */
+/** Runs the command line. Any expected failure ends it with one line on stderr. */
 import {errnoInWords} from '../errno.js';
 import {FrameVectorError} from '../errors.js';
 import {Ended, EXIT} from './exit.js';
