@@ -95,6 +95,7 @@ test/native/build/compat%: test/native/compat.c test/native/common.h kmod/uapi/f
 	$(step) "gcc -m$*: compat" $(test_cc) -m$* -o $@ $<
 
 test/native/build/fuzz: test/native/oracle.h
+test/native/build/races test/native/build/past_bugs: test/native/calls.h
 
 test/native/build/%: test/native/%.c test/native/common.h kmod/uapi/framevec.h | packages
 	@mkdir -p $(@D)

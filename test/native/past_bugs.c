@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "calls.h"
 #include "common.h"
 
 #ifndef __NR_memfd_secret
@@ -20,23 +21,6 @@
 #endif
 
 static int device;
-
-static void nap(long microseconds) {
-  const struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000};
-  nanosleep(&time, NULL);
-}
-
-static int pin(int vector, const void* at, uint64_t length, uint32_t flags,
-               struct framevec_pin* told) {
-  *told = (struct framevec_pin){
-      .size = sizeof(*told), .flags = flags, .addr = address(at), .length = length};
-  return call(vector, FRAMEVEC_IOC_PIN, told);
-}
-
-static int unpin(int vector) {
-  struct framevec_unpin arg = {.size = sizeof(arg)};
-  return call(vector, FRAMEVEC_IOC_UNPIN, &arg);
-}
 
 static pthread_t start(void* (*run)(void*), void* arg) {
   pthread_t thread;

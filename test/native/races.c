@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "calls.h"
 #include "common.h"
 
 static int device;
@@ -46,24 +47,7 @@ static char state_of(pid_t pid) {
   return end == NULL ? '?' : end[2];
 }
 
-static void nap(long microseconds) {
-  const struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000};
-  nanosleep(&time, NULL);
-}
-
 /* --- calls ------------------------------------------------------------------------------------ */
-
-static int pin(int vector, const void* at, uint64_t length, uint32_t flags,
-               struct framevec_pin* told) {
-  *told = (struct framevec_pin){
-      .size = sizeof(*told), .flags = flags, .addr = address(at), .length = length};
-  return call(vector, FRAMEVEC_IOC_PIN, told);
-}
-
-static int unpin(int vector) {
-  struct framevec_unpin arg = {.size = sizeof(arg)};
-  return call(vector, FRAMEVEC_IOC_UNPIN, &arg);
-}
 
 static struct framevec_stat stat_of(int vector) {
   struct framevec_stat arg = {.size = sizeof(arg)};
